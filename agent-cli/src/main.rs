@@ -1,2 +1,63 @@
-//! To be written.
-fn main() {}
+//! `chancery`, the agent: it hashes and packages artifacts, and asks chanceryd for the signatures.
+//!
+//! Read in this order: [`args`] (what can be asked), [`commands`] (one file each), [`daemon`] (the way to chanceryd and
+//! its refusals in words), [`signer`], [`files`] (many files at a time), [`output`] (how a file is replaced), and
+//! [`terminal`], the only file that prints.
+
+mod args;
+mod checkpoint;
+mod clock;
+mod commands;
+mod daemon;
+mod exit;
+mod failure;
+mod files;
+mod key;
+mod output;
+mod signer;
+mod terminal;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::args::Args;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::terminal::Terminal;
+
+/// The program's name chooses its face; this is the place where `chancery-gpg` and `chancery-sign-file` will part ways
+/// with `chancery`, before any argument is read.
+fn main() -> ExitCode {
+    chancery(std::env::args_os().collect()).into()
+}
+
+fn chancery(arguments: Vec<OsString>) -> Exit {
+    let args = match Args::try_parse_from(arguments) {
+        Ok(args) => args,
+        Err(error) => return terminal::usage(&error),
+    };
+    let terminal = Terminal::new(&args.global);
+    match run(args, &terminal) {
+        Ok(exit) => exit,
+        Err(failure) => terminal.fail(&failure),
+    }
+}
+
+fn run(args: Args, terminal: &Terminal) -> Result<Exit, Failure> {
+    // One thread for the socket, a few for files: little memory, and signatures are waited for, not computed, here.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(files::blocking_threads())
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, format!("the event loop cannot start: {error}")))?;
+    let outcome = runtime.block_on(commands::run(args, terminal));
+    // After an interruption a thread may still hash a large file, or wait for a terminal's input.
+    runtime.shutdown_timeout(LAST_WRITES);
+    outcome
+}
+
+/// How long a file that is being put in its place may take when the run is interrupted.
+const LAST_WRITES: Duration = Duration::from_secs(2);

@@ -12,5 +12,5 @@ mod record;
 mod verify;
 
 pub use chain::{Chain, Link};
-pub use record::{Caller, Checkpoint, Entry, Event, Intent, Outcome, Record, Refused};
+pub use record::{Caller, Checkpoint, Entry, Event, Intent, Outcome, Record, Refused, entry};
 pub use verify::{Broken, Fault, Summary, Verifier};

@@ -69,7 +69,7 @@ pub enum Event {
         /// SHA-256 over the policy files, in hexadecimal.
         sha256: String,
     },
-    /// Everything before this line, fixed by a signature.
+    /// Everything up to an earlier line, fixed by a signature.
     Checkpoint(Checkpoint),
     /// The daemon stopped in good order.
     Stopped {},
@@ -146,12 +146,16 @@ pub struct Refused {
     pub detail: String,
 }
 
-/// A signature over everything before this line.
+/// A signature over everything up to an earlier line. Records go on being written while the token signs it, so it
+/// names the line that it covers.
 ///
-/// Signed is the text `chancery audit checkpoint\nseq SEQ\nprev PREV\n`, where SEQ and PREV are this record's own, with
-/// the scheme's hash.
+/// Signed is the text `chancery audit checkpoint\nseq COVERS\nsha256 HASH\n`, with the scheme's hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
+    /// Number of the last line that is covered.
+    pub covers: u64,
+    /// SHA-256 of that line, in hexadecimal.
+    pub hash: String,
     /// The audit key's name.
     pub key: String,
     /// The scheme.
@@ -161,8 +165,13 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The text that is signed for a checkpoint at `seq` behind a line whose SHA-256 is `prev`.
-    pub fn signed_text(seq: u64, prev: &str) -> String {
-        format!("chancery audit checkpoint\nseq {seq}\nprev {prev}\n")
+    /// The text that is signed for a checkpoint that covers the line `covers`, whose SHA-256 is `hash`.
+    pub fn signed_text(covers: u64, hash: &str) -> String {
+        format!("chancery audit checkpoint\nseq {covers}\nsha256 {hash}\n")
     }
+}
+
+/// Reads one line, without its newline.
+pub fn entry(line: &[u8]) -> Result<Entry, serde_json::Error> {
+    serde_json::from_slice(line)
 }

@@ -1,6 +1,6 @@
 //! Reading: a chain is walked line by line, and the first break is named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, BufRead, Read};
 
 use crate::chain::Link;
@@ -8,6 +8,9 @@ use crate::record::{Checkpoint, Entry, Event};
 
 /// Longest line that is read, in bytes: a batch of 64 digests with every field full stays far below it.
 const MAX_LINE: u64 = 256 * 1024;
+
+/// Lines whose hashes are kept for the checkpoint that covers one of them.
+const RECENT: usize = 8192;
 
 /// What is wrong with a line.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,9 @@ pub enum Fault {
     /// An outcome for no intent.
     #[error("tells the outcome of record {0}, which is no open intent")]
     NoIntent(u64),
+    /// A checkpoint that covers another line than the one that stands there.
+    #[error("is a checkpoint over another record {0} than the one in this trail")]
+    Covers(u64),
     /// A checkpoint whose signature is not good.
     #[error("is a checkpoint whose signature is not good: {0}")]
     Checkpoint(String),
@@ -74,7 +80,7 @@ pub struct Summary {
     pub checkpoints_checked: u64,
     /// Checkpoints that were met without a key to check them.
     pub checkpoints_unchecked: u64,
-    /// Number of the last checkpoint; everything behind it could have been cut off unseen.
+    /// The last line that a checkpoint covers; everything behind it could have been cut off or replaced unseen.
     pub last_checkpoint: Option<u64>,
     /// Numbers of intents without an outcome: they may have been signed.
     pub open_intents: Vec<u64>,
@@ -86,6 +92,7 @@ type CheckpointJudge<'a> = dyn Fn(&Checkpoint, &str) -> Result<(), String> + 'a;
 /// Walks the files of a trail, in their order.
 pub struct Verifier<'a> {
     head: Option<Link>,
+    recent: VecDeque<(u64, String)>,
     intents: BTreeMap<u64, usize>,
     summary: Summary,
     judge: Option<&'a CheckpointJudge<'a>>,
@@ -95,7 +102,7 @@ impl<'a> Verifier<'a> {
     /// A verifier that checks checkpoints with `judge`, which gets the checkpoint and the text that must be signed;
     /// without one they are only counted.
     pub fn new(judge: Option<&'a CheckpointJudge<'a>>) -> Self {
-        Self { head: None, intents: BTreeMap::new(), summary: Summary::default(), judge }
+        Self { head: None, recent: VecDeque::new(), intents: BTreeMap::new(), summary: Summary::default(), judge }
     }
 
     /// Walks one file. The first record of the first file may have any number, so that old files can be put away; from
@@ -119,7 +126,7 @@ impl<'a> Verifier<'a> {
     }
 
     fn line(&mut self, line: &[u8]) -> Result<(), Fault> {
-        let entry: Entry = serde_json::from_slice(line)?;
+        let entry: Entry = crate::entry(line)?;
         match &self.head {
             Some(head) if entry.seq != head.seq + 1 => {
                 return Err(Fault::Sequence { expected: head.seq + 1, found: entry.seq });
@@ -141,19 +148,30 @@ impl<'a> Verifier<'a> {
             }
             Event::Refused(_) => self.summary.refused += 1,
             Event::Checkpoint(checkpoint) => {
+                // A checkpoint that covers a line from before the first file, or long ago, cannot be compared.
+                if let Some((_, hash)) = self.recent.iter().rev().find(|(seq, _)| *seq == checkpoint.covers)
+                    && *hash != checkpoint.hash
+                {
+                    return Err(Fault::Covers(checkpoint.covers));
+                }
                 match self.judge {
                     Some(judge) => {
-                        let text = Checkpoint::signed_text(entry.seq, &entry.prev);
+                        let text = Checkpoint::signed_text(checkpoint.covers, &checkpoint.hash);
                         judge(&checkpoint, &text).map_err(Fault::Checkpoint)?;
                         self.summary.checkpoints_checked += 1;
                     }
                     None => self.summary.checkpoints_unchecked += 1,
                 }
-                self.summary.last_checkpoint = Some(entry.seq);
+                self.summary.last_checkpoint = Some(checkpoint.covers);
             }
             _ => {}
         }
-        self.head = Some(Link::of(entry.seq, line));
+        let head = Link::of(entry.seq, line);
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((head.seq, head.hash.clone()));
+        self.head = Some(head);
         Ok(())
     }
 

@@ -1,1 +1,20 @@
-//! To be written.
+//! Pure packaging: what to sign in an artifact, and the signed artifact.
+//!
+//! Every format works in two phases, with nothing but bytes in between, so that the crate knows no socket and no
+//! private key:
+//!
+//! 1. *prepare* reads the artifact and says which digests are to be signed, and by which
+//!    [`Scheme`](chancery_protocol::Scheme);
+//! 2. *finish* takes the raw signatures in the same order, checks each against the public key, and gives the bytes to
+//!    write. A wrong signature is never attached.
+//!
+//! A raw signature is what a token returns: RSA the modulus' length, big-endian; ECDSA `r || s`, each of the curve's
+//! size; Ed25519 the 64 bytes of RFC 8032.
+//!
+//! Each format also verifies and describes what it makes. That is a convenience: the judge of an output is the tool
+//! that its consumers trust.
+
+#[cfg(feature = "openpgp")]
+pub mod openpgp;
+#[cfg(feature = "rpm")]
+pub mod rpm;

@@ -1,0 +1,393 @@
+//! What can be asked: one definition of the parser, the help, the man pages and the completions.
+
+mod values;
+
+use std::path::PathBuf;
+
+use chancery_protocol::{ADMIN_SOCKET, AGENT_SOCKET, Algorithm, Format, Hash, KeyName};
+use clap::{ArgGroup, Parser, Subcommand};
+
+pub(crate) use values::{Allow, Expires, Input, Output};
+
+/// Signs packages and files with keys that live in a PKCS#11 token behind chanceryd
+///
+/// chancery hashes and packages; the signatures are made by the daemon chanceryd, whose keys never leave their token.
+#[derive(Debug, Parser)]
+#[command(name = "chancery", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Global {
+    /// The daemon's socket for agents
+    #[arg(long, global = true, value_name = "PATH", env = "CHANCERY_SOCKET", default_value = AGENT_SOCKET, hide_env_values = true, help_heading = GLOBAL)]
+    pub(crate) socket: PathBuf,
+    /// The daemon's socket for operators
+    #[arg(long, global = true, value_name = "PATH", env = "CHANCERY_ADMIN_SOCKET", default_value = ADMIN_SOCKET, hide_env_values = true, help_heading = GLOBAL)]
+    pub(crate) admin_socket: PathBuf,
+    /// How long to wait for a daemon or a token that is away, and for each answer
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=86400), help_heading = GLOBAL)]
+    pub(crate) wait: u32,
+    /// The build that made the artifacts, for the audit trail
+    #[arg(long, global = true, value_name = "TEXT", env = "CHANCERY_BUILD_ID", value_parser = values::build_id, hide_env_values = true, help_heading = GLOBAL)]
+    pub(crate) build_id: Option<String>,
+    /// One JSON object a line instead of text
+    ///
+    /// The lines, errors included, go to the standard output, or to the standard error where the standard output
+    /// carries a signature, a certificate or a message.
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    pub(crate) json: bool,
+    /// Only errors, and what was asked for
+    #[arg(long, short, global = true, help_heading = GLOBAL)]
+    pub(crate) quiet: bool,
+}
+
+const GLOBAL: &str = "Options of every command";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the keys that you may use
+    Keys,
+    /// Show and make keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Make OpenPGP certificates
+    #[command(subcommand)]
+    Openpgp(OpenpgpCommand),
+    /// Sign artifacts
+    #[command(subcommand)]
+    Sign(SignCommand),
+    /// Verify signatures
+    #[command(subcommand)]
+    Verify(VerifyCommand),
+    /// Check the audit trail
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Tell how the daemon, its tokens and its audit trail are (operators)
+    ///
+    /// Ends with 4 if a token is not ready or the audit trail cannot be written, and with 1 if the last reload of the
+    /// policy was refused.
+    Status(Status),
+    /// Make the daemon read its policy files again (operators)
+    Reload,
+    /// Write the completions of a shell to the standard output
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a folder
+    Man {
+        /// The folder
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Show what a key is and what you may do with it
+    Show(KeyShow),
+    /// Write the certificate that is stored with a key
+    Cert(KeyCert),
+    /// Make a key in a token, with its policy file (operators)
+    ///
+    /// The key is made inside the token and cannot be taken out of it.
+    Generate(KeyGenerate),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct KeyShow {
+    /// The key's name
+    pub(crate) name: KeyName,
+    /// Write the public key in PEM (SubjectPublicKeyInfo) and nothing else
+    #[arg(long)]
+    pub(crate) pem: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("kind").required(true))]
+pub(crate) struct KeyCert {
+    /// The key's name
+    pub(crate) name: KeyName,
+    /// The OpenPGP certificate
+    #[arg(long, group = "kind")]
+    pub(crate) openpgp: bool,
+    /// The X.509 certificate
+    #[arg(long, group = "kind")]
+    pub(crate) x509: bool,
+    /// Write text (OpenPGP armor, PEM); the default for OpenPGP
+    #[arg(long, overrides_with = "no_armor")]
+    pub(crate) armor: bool,
+    /// Write bytes (OpenPGP packets, DER); the default for X.509
+    #[arg(long)]
+    pub(crate) no_armor: bool,
+    /// Where to write it; `-` is the standard output
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct KeyGenerate {
+    /// The new key's name
+    pub(crate) name: KeyName,
+    /// What kind of key
+    #[arg(long, value_parser = values::words(Algorithm::ALL, Algorithm::as_str))]
+    pub(crate) algorithm: Algorithm,
+    /// Who may use it: `user:NAME`, `group:NAME` or `unit:GLOB`; nobody unless told
+    #[arg(long, value_name = "WHO")]
+    pub(crate) allow: Vec<Allow>,
+    /// What they may sign with it; every format unless told
+    #[arg(long, value_parser = values::words(Format::ALL, Format::as_str))]
+    pub(crate) format: Vec<Format>,
+    /// A description for people
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) description: String,
+    /// The token, where the daemon has several
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) token: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum OpenpgpCommand {
+    /// Make the OpenPGP certificate of a key, once, and store it with the key (operators)
+    ///
+    /// The certificate's signatures are made by the key itself, in its token. If one is stored already, that one is
+    /// written.
+    MakeCert(MakeCert),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct MakeCert {
+    /// The key's name
+    pub(crate) name: KeyName,
+    /// Whose key it is, such as `Example Packages <packages@example.org>`; the first is the primary one
+    #[arg(long, value_name = "TEXT", required = true)]
+    pub(crate) user_id: Vec<String>,
+    /// When the certificate expires: `2y`, `18mo`, `90d`, `2028-12-31` or `never`; otherwise with the key's policy
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) expires: Option<Expires>,
+    /// Where to write it, armored; `-` is the standard output
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SignCommand {
+    /// Sign files with OpenPGP: detached, cleartext or inline
+    ///
+    /// Without FILE, the standard input is signed to the standard output. A detached signature is written to FILE.asc,
+    /// or to FILE.sig without armor; a cleartext message to FILE.asc; an inline message to FILE.asc or FILE.gpg. A file
+    /// whose detached signature by the same key is there already, and good, is left alone.
+    Openpgp(SignOpenpgp),
+    /// Sign RPM packages
+    ///
+    /// The signature goes into the package's signature header. A package that the key has signed already is left
+    /// alone. The package is replaced in one step by a copy with the same mode, owner, times and extended attributes,
+    /// or left as it was if anything fails; hard links to it keep the unsigned package.
+    Rpm(SignRpm),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("shape"))]
+pub(crate) struct SignOpenpgp {
+    /// The key's name
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) key: KeyName,
+    /// Make a detached signature (the default)
+    #[arg(long, group = "shape")]
+    pub(crate) detach: bool,
+    /// Make a cleartext signed message
+    #[arg(long, group = "shape", conflicts_with = "no_armor")]
+    pub(crate) clear: bool,
+    /// Make a message that holds data and signature
+    #[arg(long, group = "shape")]
+    pub(crate) inline: bool,
+    /// Write text (the default)
+    #[arg(long, overrides_with = "no_armor")]
+    pub(crate) armor: bool,
+    /// Write bytes
+    #[arg(long)]
+    pub(crate) no_armor: bool,
+    /// The hash; otherwise the one that suits the key
+    #[arg(long, value_name = "HASH", value_parser = values::words(Hash::ALL, Hash::as_str))]
+    pub(crate) digest: Option<Hash>,
+    /// Where to write it, for one file; `-` is the standard output
+    #[arg(long, short, value_name = "OUT")]
+    pub(crate) output: Option<Output>,
+    /// The files; `-`, or none, is the standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<Input>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SignRpm {
+    /// The key's name
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) key: KeyName,
+    /// Sign the header, which holds the payload's digest (the default)
+    #[arg(long, conflicts_with = "v3")]
+    pub(crate) header_only: bool,
+    /// Sign header and payload too, for rpm older than 4.14; done unasked where a package has no payload digest
+    #[arg(long)]
+    pub(crate) v3: bool,
+    /// Write the signature of rpm 6 (tag 278) into a version 4 package too; packages of version 6 have it anyway
+    #[arg(long)]
+    pub(crate) v6: bool,
+    /// Keep signatures of other keys where the package can hold them
+    #[arg(long, conflicts_with = "replace")]
+    pub(crate) keep_existing: bool,
+    /// Replace every signature that is there (the default)
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Write into the package itself, as rpmsign does: faster, but not in one step
+    ///
+    /// Only the signature header is written, if it has room; hard links see the change, and the time of change is now.
+    #[arg(long)]
+    pub(crate) in_place: bool,
+    /// The hash; otherwise the one that suits the key
+    #[arg(long, value_name = "HASH", value_parser = values::words(Hash::ALL, Hash::as_str))]
+    pub(crate) digest: Option<Hash>,
+    /// The packages
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VerifyCommand {
+    /// Verify OpenPGP signatures
+    ///
+    /// A FILE beside which FILE.asc or FILE.sig stands is verified with that detached signature; any other FILE has to
+    /// be a signed message. gpg and sqv are the judges of a signature; this is a convenience.
+    Openpgp(VerifyOpenpgp),
+    /// Verify the signatures and digests of RPM packages
+    ///
+    /// `rpm -Kv` is the judge of a package; this is a convenience that needs no rpm database.
+    Rpm(VerifyRpm),
+}
+
+/// Where the certificates come from.
+#[derive(Debug, Clone, clap::Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct Certificates {
+    /// A file of OpenPGP certificates, armored or binary
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: Vec<PathBuf>,
+    /// A key whose stored OpenPGP certificate is used
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) key: Vec<KeyName>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyOpenpgp {
+    #[command(flatten)]
+    pub(crate) certificates: Certificates,
+    /// The detached signature of FILE
+    #[arg(long, short, value_name = "FILE", conflicts_with = "output")]
+    pub(crate) signature: Option<PathBuf>,
+    /// Where to write what a message says, if its signature is good
+    #[arg(long, short, value_name = "OUT")]
+    pub(crate) output: Option<Output>,
+    /// The files
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyRpm {
+    #[command(flatten)]
+    pub(crate) certificates: Certificates,
+    /// The packages
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Prove that nothing in the audit trail was changed, dropped or reordered
+    ///
+    /// Tells how many signatures it records, and the hash of its last record: whoever keeps that elsewhere can prove
+    /// later that nothing was cut off.
+    Verify(AuditVerify),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AuditVerify {
+    /// The public key of the audit key in PEM, as `chancery key show NAME --pem` writes it, to check the checkpoints
+    #[arg(long, value_name = "FILE", visible_alias = "key-pem")]
+    pub(crate) public_key: Option<PathBuf>,
+    /// The trail's files in their order, or its folder
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Status {
+    /// Tell again every so many seconds, until stopped
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86400))]
+    pub(crate) watch: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_manual_says_is_accepted() {
+        for line in [
+            "chancery keys",
+            "chancery key show release --pem",
+            "chancery key cert release --openpgp -o release.asc",
+            "chancery key generate release --algorithm rsa4096 --allow user:build --allow group:farm --format rpm",
+            "chancery openpgp make-cert release --user-id Example --expires 2y",
+            "chancery sign openpgp --key release",
+            "chancery sign openpgp --key release --clear -o InRelease Release",
+            "chancery sign rpm --key release a.rpm b.rpm --in-place --json",
+            "chancery sign rpm --key release --v3 --v6 --keep-existing a.rpm",
+            "chancery verify rpm --cert release.asc a.rpm",
+            "chancery verify openpgp --key release SHA256SUMS",
+            "chancery audit verify /var/log/chancery",
+            "chancery status --watch 5 --admin-socket /tmp/s",
+            "chancery completions bash",
+            "chancery man docs/man",
+        ] {
+            assert!(parse(line).is_ok(), "{line}: {}", parse(line).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for line in [
+            "chancery",
+            "chancery key cert release",
+            "chancery key cert release --openpgp --x509",
+            "chancery key generate release --algorithm rsa1024",
+            "chancery key generate ../release --algorithm p256",
+            "chancery key generate release --algorithm p256 --allow build",
+            "chancery sign openpgp --key release --clear --inline",
+            "chancery sign openpgp --key release --clear --no-armor",
+            "chancery sign openpgp --key release --digest sha1",
+            "chancery sign rpm --key release",
+            "chancery sign rpm --key release --header-only --v3 a.rpm",
+            "chancery sign rpm --key release --keep-existing --replace a.rpm",
+            "chancery verify rpm a.rpm",
+            "chancery keys --wait 0",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The commands, one file each.
+
+mod audit_verify;
+mod completions;
+mod key_cert;
+mod key_generate;
+mod key_show;
+mod keys;
+mod make_cert;
+mod man;
+mod reload;
+mod sign_openpgp;
+mod sign_rpm;
+mod status;
+mod verify_openpgp;
+mod verify_rpm;
+
+use crate::args::{Args, AuditCommand, Command, KeyCommand, OpenpgpCommand, SignCommand, VerifyCommand};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::terminal::Terminal;
+
+/// Does what was asked.
+pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Exit, Failure> {
+    let global = &args.global;
+    match args.command {
+        Command::Keys => keys::run(global, terminal).await,
+        Command::Key(KeyCommand::Show(args)) => key_show::run(global, &args, terminal).await,
+        Command::Key(KeyCommand::Cert(args)) => key_cert::run(global, args, terminal).await,
+        Command::Key(KeyCommand::Generate(args)) => key_generate::run(global, args, terminal).await,
+        Command::Openpgp(OpenpgpCommand::MakeCert(args)) => make_cert::run(global, args, terminal).await,
+        Command::Sign(SignCommand::Openpgp(args)) => sign_openpgp::run(global, args, terminal).await,
+        Command::Sign(SignCommand::Rpm(args)) => sign_rpm::run(global, args, terminal).await,
+        Command::Verify(VerifyCommand::Openpgp(args)) => verify_openpgp::run(global, args, terminal).await,
+        Command::Verify(VerifyCommand::Rpm(args)) => verify_rpm::run(global, args, terminal).await,
+        Command::Audit(AuditCommand::Verify(args)) => audit_verify::run(&args, terminal),
+        Command::Status(args) => status::run(global, &args, terminal).await,
+        Command::Reload => reload::run(global, terminal).await,
+        Command::Completions { shell } => completions::run(shell, terminal),
+        Command::Man { folder } => man::run(&folder, terminal),
+    }
+}

@@ -1,0 +1,273 @@
+//! `chancery sign openpgp`
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chancery_formats::openpgp::{
+    Certificate, Content, Encoding, Error, SigningKey, armor_signature, cleartext, detached, inline,
+    verify_detached,
+};
+use chancery_protocol::{Digest, Format, Hash, Scheme};
+
+use crate::args::{Global, Input, Output, SignOpenpgp};
+use crate::clock::now;
+use crate::daemon;
+use crate::exit::Exit;
+use crate::failure::{Failure, chain};
+use crate::files::{self, Deed, Done, blocking};
+use crate::key::Key;
+use crate::output::Replacement;
+use crate::signer::{Signer, artifact_name};
+use crate::terminal::Terminal;
+
+/// Largest file that is looked at as an existing detached signature, in bytes.
+const MAX_SIGNATURE: u64 = 64 * 1024;
+
+/// What is made of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Detached(Encoding),
+    Clear,
+    Inline(Encoding),
+}
+
+impl Shape {
+    fn of(args: &SignOpenpgp) -> Self {
+        let encoding = if args.no_armor { Encoding::Binary } else { Encoding::Armor };
+        match (args.clear, args.inline) {
+            (true, _) => Self::Clear,
+            (_, true) => Self::Inline(encoding),
+            _ => Self::Detached(encoding),
+        }
+    }
+
+    /// What is appended to a file's name; gpg's habits.
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Clear | Self::Detached(Encoding::Armor) | Self::Inline(Encoding::Armor) => ".asc",
+            Self::Detached(Encoding::Binary) => ".sig",
+            Self::Inline(Encoding::Binary) => ".gpg",
+        }
+    }
+}
+
+/// What all files share.
+struct Job {
+    signer: Signer,
+    key: SigningKey,
+    /// The key's own, to know its signatures again.
+    certificate: Option<Certificate>,
+    hash: Hash,
+    shape: Shape,
+}
+
+pub(crate) async fn run(global: &Global, args: SignOpenpgp, terminal: &Terminal) -> Result<Exit, Failure> {
+    let shape = Shape::of(&args);
+    let what = sources(&args)?;
+    if let Sources::One(_, Output::Stdout) = what {
+        terminal.keep_stdout_for_product();
+    }
+    let client = daemon::agent(global).await?;
+    let key = Key::fetch(&client, &args.key).await?;
+    let certificate = key.certificate(&client).await?;
+    let signing_key = key.openpgp(certificate.as_ref())?;
+    let hash = args.digest.unwrap_or_else(|| signing_key.default_hash());
+    key.serves(Format::Openpgp, Scheme::over_digest(key.algorithm, hash))?;
+    let signer = Signer::new(client, args.key, Format::Openpgp, global.build_id.as_deref());
+    let job = Arc::new(Job { signer, key: signing_key, certificate, hash, shape });
+    match what {
+        Sources::One(input, Output::Stdout) => {
+            let product = to_spool(&job, input).await?;
+            terminal.product(product)?;
+            Ok(Exit::Done)
+        }
+        Sources::One(Input::Stdin, Output::File(output)) => {
+            files::each(terminal, vec![output], |output| to_file(Arc::clone(&job), Input::Stdin, output)).await
+        }
+        Sources::One(Input::File(path), Output::File(output)) => {
+            files::each(terminal, vec![path], |path| to_file(Arc::clone(&job), Input::File(path), output.clone())).await
+        }
+        Sources::Many(paths) => {
+            let work = |path: PathBuf| {
+                let mut output = path.clone().into_os_string();
+                output.push(shape.suffix());
+                to_file(Arc::clone(&job), Input::File(path), output.into())
+            };
+            files::each(terminal, paths, work).await
+        }
+    }
+}
+
+/// What is signed, and where to.
+enum Sources {
+    One(Input, Output),
+    /// Each to a file beside it.
+    Many(Vec<PathBuf>),
+}
+
+fn sources(args: &SignOpenpgp) -> Result<Sources, Failure> {
+    let wrong = |error: &str, hint: &str| Err(Failure::new(Exit::Usage, error).hint(hint));
+    match (args.files.as_slice(), &args.output) {
+        ([], output) => Ok(Sources::One(Input::Stdin, output.clone().unwrap_or(Output::Stdout))),
+        ([Input::Stdin], output) => Ok(Sources::One(Input::Stdin, output.clone().unwrap_or(Output::Stdout))),
+        ([input], Some(output)) => Ok(Sources::One(input.clone(), output.clone())),
+        (_, Some(_)) => wrong("`--output` is for one file", "leave it out: each signature goes beside its file"),
+        (inputs, None) => {
+            let paths = inputs.iter().map(|input| match input {
+                Input::File(path) => Some(path.clone()),
+                Input::Stdin => None,
+            });
+            match paths.collect() {
+                Some(paths) => Ok(Sources::Many(paths)),
+                None => wrong("`-`, the standard input, cannot stand among files", "sign it on its own"),
+            }
+        }
+    }
+}
+
+/// Signs to a file without a name, so that nothing is written to the standard output unless all went well.
+async fn to_spool(job: &Arc<Job>, input: Input) -> Result<File, Failure> {
+    let shown = shown(&input).to_owned();
+    let spool = tempfile::tempfile().map_err(|error| Failure::file("write in", &std::env::temp_dir(), &error))?;
+    let copy = spool.try_clone().map_err(|error| Failure::file("write", &shown, &error))?;
+    make(job, input, copy).await?;
+    let mut spool = spool;
+    spool.rewind().map_err(|error| Failure::file("read", &shown, &error))?;
+    Ok(spool)
+}
+
+async fn to_file(job: Arc<Job>, input: Input, output: PathBuf) -> Result<Done, Failure> {
+    let done = |deed| {
+        Done::new(deed)
+            .detail("output", output.to_string_lossy())
+            .detail("key", job.signer.key().as_str())
+            .detail("fingerprint", job.key.fingerprint().to_string())
+    };
+    if let (Shape::Detached(_), Input::File(path), Some(_)) = (job.shape, &input, &job.certificate) {
+        let (job, path, output) = (Arc::clone(&job), path.clone(), output.clone());
+        if blocking(move || Ok(is_signed(&job, &path, &output))).await? {
+            return Ok(done(Deed::AlreadySigned).text("by this key, left alone"));
+        }
+    }
+    let replacement = blocking({
+        let output = output.clone();
+        move || Replacement::at(&output)
+    });
+    let replacement = replacement.await?;
+    make(&job, input, replacement.writer()?).await?;
+    blocking(move || replacement.commit()).await?;
+    let text = format!("to {}", output.display());
+    Ok(done(Deed::Signed).text(text))
+}
+
+/// Whether a good signature by this key over what the file holds now is there.
+fn is_signed(job: &Job, path: &Path, output: &Path) -> bool {
+    let read = || {
+        let mut signature = Vec::new();
+        File::open(output)?.take(MAX_SIGNATURE).read_to_end(&mut signature)?;
+        Ok::<_, io::Error>((signature, File::open(path)?))
+    };
+    let Ok((signature, data)) = read() else { return false };
+    let good = verify_detached(job.certificate.as_slice(), &signature, data);
+    good.is_ok_and(|good| good.iter().any(|good| good.key == job.key.fingerprint()))
+}
+
+/// Signs `input` into `output`: read and hashed on a thread, signed by the daemon, finished on a thread.
+async fn make(job: &Arc<Job>, input: Input, output: File) -> Result<(), Failure> {
+    let path = shown(&input).to_owned();
+    let artifact = artifact_name(&path);
+    let begun = blocking({
+        let (job, path) = (Arc::clone(job), path.clone());
+        move || begin(&job, &input, output).map_err(|error| failure(&path, &error))
+    });
+    let begun = begun.await?;
+    let raw = job.signer.sign(&artifact, begun.scheme, &[begun.digest]).await?;
+    let raw = raw.into_iter().next().unwrap_or_default();
+    blocking(move || (begun.finish)(&raw).map_err(|error| failure(&path, &error))).await
+}
+
+/// An artifact that lacks only its raw signature.
+struct Begun {
+    scheme: Scheme,
+    digest: Digest,
+    finish: Box<dyn FnOnce(&[u8]) -> Result<(), Error> + Send>,
+}
+
+fn begin(job: &Job, input: &Input, mut output: File) -> Result<Begun, Error> {
+    let (key, hash, created) = (&job.key, job.hash, now());
+    let data = open(input).map_err(Error::Read)?;
+    Ok(match job.shape {
+        Shape::Detached(encoding) => {
+            let pending = detached(key, hash, created, Content::Binary, data)?;
+            Begun {
+                scheme: pending.scheme(),
+                digest: pending.digest().clone(),
+                finish: Box::new(move |raw| {
+                    let packet = pending.finish(raw)?;
+                    let bytes = match encoding {
+                        Encoding::Binary => packet,
+                        Encoding::Armor => armor_signature(&packet)?,
+                    };
+                    output.write_all(&bytes).map_err(Error::Write)
+                }),
+            }
+        }
+        Shape::Clear => {
+            let started = cleartext(key, hash, created, data, io::BufWriter::new(output))?;
+            Begun {
+                scheme: started.scheme(),
+                digest: started.digest().clone(),
+                finish: Box::new(move |raw| started.finish(raw).map(drop)),
+            }
+        }
+        Shape::Inline(encoding) => {
+            let started = inline(key, hash, created, encoding, data, io::BufWriter::new(output))?;
+            Begun {
+                scheme: started.scheme(),
+                digest: started.digest().clone(),
+                finish: Box::new(move |raw| started.finish(raw).map(drop)),
+            }
+        }
+    })
+}
+
+fn open(input: &Input) -> io::Result<Box<dyn Read>> {
+    Ok(match input {
+        Input::Stdin => Box::new(io::stdin().lock()),
+        Input::File(path) => {
+            let file = File::open(path)?;
+            if file.metadata()?.is_dir() {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
+            Box::new(file)
+        }
+    })
+}
+
+/// The input's name in messages and the audit trail.
+fn shown(input: &Input) -> &Path {
+    match input {
+        Input::Stdin => Path::new("stdin"),
+        Input::File(path) => path,
+    }
+}
+
+/// What went wrong with a signature, with the path and the next step.
+pub(super) fn failure(path: &Path, error: &Error) -> Failure {
+    let told = |exit| Failure::new(exit, format!("{}: {}", path.display(), chain(error)));
+    match error {
+        Error::Read(source) if source.kind() == io::ErrorKind::IsADirectory => {
+            Failure::new(Exit::BadArtifact, format!("{}: is a directory", path.display())).hint("name the files in it")
+        }
+        Error::Read(source) => Failure::file("read", path, source),
+        Error::Write(source) => Failure::file("write the signature of", path, source),
+        Error::LineTooLong { .. } | Error::StrayCarriageReturn { .. } => {
+            told(Exit::BadArtifact).hint("`--detach` signs any file, byte for byte")
+        }
+        Error::WrongSignature { .. } => told(Exit::Failed)
+            .hint("`chancery key show NAME` tells the fingerprint; does it belong to the key that signed?"),
+        _ => told(Exit::Failed),
+    }
+}

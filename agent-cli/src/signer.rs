@@ -1,0 +1,75 @@
+//! Signatures from the daemon, over one connection that all files share.
+
+use std::path::Path;
+
+use chancery_protocol::agent::{Agent, Context, Sign};
+use chancery_protocol::client::Client;
+use chancery_protocol::{ByteBuf, Digest, Format, KeyName, Scheme};
+
+use crate::daemon::{Asked, failure};
+use crate::failure::Failure;
+
+/// Asks for signatures by one key over one format.
+#[derive(Clone)]
+pub(crate) struct Signer {
+    client: Client<Agent>,
+    key: KeyName,
+    format: Format,
+    build: String,
+}
+
+impl Signer {
+    pub(crate) fn new(client: Client<Agent>, key: KeyName, format: Format, build: Option<&str>) -> Self {
+        Self { client, key, format, build: build.unwrap_or_default().to_owned() }
+    }
+
+    /// The key that signs.
+    pub(crate) fn key(&self) -> &KeyName {
+        &self.key
+    }
+
+    /// Raw signatures over digests of one artifact, in their order.
+    pub(crate) async fn sign(
+        &self,
+        artifact: &str,
+        scheme: Scheme,
+        digests: &[Digest],
+    ) -> Result<Vec<Vec<u8>>, Failure> {
+        let request = Sign {
+            key: self.key.clone(),
+            scheme: scheme.code(),
+            digests: digests.iter().map(|digest| ByteBuf::from(digest.bytes())).collect(),
+            context: Context {
+                format: self.format.code(),
+                artifact: cut(artifact),
+                artifact_digest: ByteBuf::new(),
+                build: self.build.clone(),
+            },
+            extensions: Vec::new(),
+        };
+        self.client.sign(request).await.map_err(|error| failure(error, &Asked::about(&self.key)))
+    }
+}
+
+/// The name of an artifact in the audit trail: the file's own, without its folder.
+pub(crate) fn artifact_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// `text` as far as it fits its field.
+fn cut(text: &str) -> String {
+    let end = (0..=Context::MAX_TEXT.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    text[..end.unwrap_or(0)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_artifact_is_named_without_its_folder_and_cut_at_a_character() {
+        assert_eq!(artifact_name(Path::new("/srv/a/bash.rpm")), "bash.rpm");
+        assert_eq!(cut(&"ä".repeat(300)).len(), Context::MAX_TEXT);
+        assert_eq!(cut("bash.rpm"), "bash.rpm");
+    }
+}

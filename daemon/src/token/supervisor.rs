@@ -1,0 +1,455 @@
+//! The supervisor of one token's workers: an actor that owns the queue, the processes and the breaker.
+//!
+//! A worker that dies, or that misses its deadline and is killed, gives its unanswered requests back to the queue.
+//! While no worker can be started, requests are answered at once with "later" (the breaker); the token is tried again
+//! at growing intervals, and the first worker that is ready closes the breaker. A wrong PIN is not tried again until
+//! the operator says so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chancery_protocol::ByteBuf;
+use chancery_protocol::admin::TokenStatus;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::process::{Event, Process, What};
+use super::queue::Queue;
+use super::wire::{Class, Fault, FromWorker, ToWorker};
+use super::{Answer, Job, TokenError, Work};
+use crate::{config, journal};
+
+/// What the supervisor is told.
+pub enum Command {
+    /// Do this.
+    Job(Job),
+    /// Say how the token is.
+    Status(oneshot::Sender<TokenStatus>),
+    /// The operator has acted.
+    TryAgain,
+}
+
+/// Times that a request may be at a worker that is lost, before it is given back to its sender.
+const MOST_ATTEMPTS: u8 = 4;
+/// Requests at a worker for each of its sessions: one that is signed, one that waits so that the session never idles.
+const DEPTH: usize = 2;
+const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// Pause before a request that the token refused as busy is tried again.
+const TRANSIENT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A worker process's state.
+enum Slot {
+    /// No process.
+    Empty,
+    /// Loading the module and logging in.
+    Starting { process: Process, deadline: Instant },
+    /// Serving.
+    Ready {
+        process: Process,
+        /// Requests at the worker, by id.
+        jobs: BTreeMap<u64, Job>,
+        /// When it last answered, or was last given a request while idle.
+        progress: Instant,
+    },
+}
+
+/// The state that operators are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Starting,
+    Ready,
+    Unavailable,
+    LockedOut,
+}
+
+impl State {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Unavailable => "unavailable",
+            Self::LockedOut => "locked-out",
+        }
+    }
+}
+
+struct Supervisor {
+    name: Arc<str>,
+    config: config::Token,
+    queue: Queue,
+    slots: Vec<Slot>,
+    commands: mpsc::WeakUnboundedSender<Command>,
+    events: mpsc::UnboundedSender<Event>,
+    state: State,
+    since: Instant,
+    /// Starts or workers lost since the last answer of the token.
+    losses: u32,
+    next_start: Instant,
+    next_number: u64,
+    next_id: u64,
+    signatures: u64,
+    restarts: u64,
+    last_error: String,
+}
+
+/// Starts the supervisor as a task of its own.
+pub fn start(
+    name: Arc<str>,
+    config: config::Token,
+    queue: Queue,
+    commands: mpsc::WeakUnboundedSender<Command>,
+    inbox: mpsc::UnboundedReceiver<Command>,
+) {
+    let (events, heard) = mpsc::unbounded_channel();
+    let slots = (0..config.workers.count()).map(|_| Slot::Empty).collect();
+    let now = Instant::now();
+    let supervisor = Supervisor {
+        name,
+        config,
+        queue,
+        slots,
+        commands,
+        events,
+        state: State::Starting,
+        since: now,
+        losses: 0,
+        next_start: now,
+        next_number: 1,
+        next_id: 1,
+        signatures: 0,
+        restarts: 0,
+        last_error: String::new(),
+    };
+    tokio::spawn(supervisor.run(inbox, heard));
+}
+
+impl Supervisor {
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>, mut heard: mpsc::UnboundedReceiver<Event>) {
+        loop {
+            self.start_next();
+            self.dispatch();
+            let wake = self.wake();
+            tokio::select! {
+                biased;
+                Some(event) = heard.recv() => {
+                    self.event(event);
+                    while let Ok(event) = heard.try_recv() {
+                        self.event(event);
+                    }
+                }
+                command = inbox.recv() => {
+                    let Some(command) = command else { return };
+                    self.command(command);
+                    while let Ok(command) = inbox.try_recv() {
+                        self.command(command);
+                    }
+                }
+                () = sleep_until(wake) => self.expire(Instant::now()),
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Job(job) => match self.state {
+                State::Unavailable | State::LockedOut => self.turn_away(job),
+                State::Starting | State::Ready => self.queue.push(job),
+            },
+            Command::Status(reply) => drop(reply.send(self.status())),
+            Command::TryAgain => {
+                if self.state == State::LockedOut {
+                    self.enter(State::Starting);
+                }
+                self.next_start = Instant::now();
+            }
+        }
+    }
+
+    /// Starts a worker if one is missing and it is time. One after another: soft tokens rewrite their files at login,
+    /// and workers that log in at once disturb each other.
+    fn start_next(&mut self) {
+        let starting = self.slots.iter().any(|slot| matches!(slot, Slot::Starting { .. }));
+        let now = Instant::now();
+        if starting || self.state == State::LockedOut || now < self.next_start {
+            return;
+        }
+        let Some(empty) = self.slots.iter().position(|slot| matches!(slot, Slot::Empty)) else { return };
+        let number = self.next_number;
+        self.next_number += 1;
+        match Process::spawn(number, &self.config, self.events.clone()) {
+            Ok(process) => {
+                self.slots[empty] = Slot::Starting { process, deadline: now + self.config.start_timeout };
+            }
+            // Without its PIN file a worker is not even started; that is the operator's to mend, but a file system
+            // that comes late is waited for.
+            Err(error) => self.start_failed(format!("{error:#}")),
+        }
+    }
+
+    /// Hands waiting jobs to the workers that have least to do.
+    fn dispatch(&mut self) {
+        let most = usize::from(self.config.sessions.max(1)) * DEPTH;
+        while self.queue.len() > 0 {
+            let loads = self.slots.iter_mut().filter_map(|slot| match slot {
+                Slot::Ready { process, jobs, progress } if jobs.len() < most => Some((process, jobs, progress)),
+                _ => None,
+            });
+            let Some((process, jobs, progress)) = loads.min_by_key(|(_, jobs, _)| jobs.len()) else { return };
+            let Some(job) = self.queue.pop() else { return };
+            let id = self.next_id;
+            self.next_id += 1;
+            if jobs.is_empty() {
+                *progress = Instant::now();
+            }
+            process.tell(message(id, &job.work));
+            jobs.insert(id, job);
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        let number = event.process;
+        let of_process = |slot: &Slot| match slot {
+            Slot::Empty => false,
+            Slot::Starting { process, .. } | Slot::Ready { process, .. } => process.number == number,
+        };
+        // A process that was killed may still be heard; its jobs are elsewhere by now.
+        let Some(at) = self.slots.iter().position(of_process) else { return };
+        match event.what {
+            What::Said(FromWorker::Ready) => self.ready(at),
+            What::Said(FromWorker::Failed(fault)) => {
+                self.slots[at] = Slot::Empty;
+                if fault.class == Class::Operator { self.lock_out(fault) } else { self.start_failed(fault.text) }
+            }
+            What::Said(FromWorker::Signed { id, signature }) => {
+                self.signatures += 1;
+                self.answered(at, id, Ok(signature.into_vec()));
+            }
+            What::Said(FromWorker::PublicKey { id, spki }) => self.answered(at, id, Ok(spki.into_vec())),
+            What::Said(FromWorker::Fault { id, fault }) => self.fault(at, id, fault),
+            What::Ended(how) => self.lost(at, format!("worker process {number} is gone: {how}")),
+        }
+    }
+
+    fn ready(&mut self, at: usize) {
+        if let Slot::Starting { process, .. } = std::mem::replace(&mut self.slots[at], Slot::Empty) {
+            tracing::debug!(chancery_token = &*self.name, chancery_worker = process.pid(), "worker ready");
+            self.slots[at] = Slot::Ready { process, jobs: BTreeMap::new(), progress: Instant::now() };
+            self.enter(State::Ready);
+        }
+    }
+
+    /// Takes a job off a ready worker.
+    fn finished(&mut self, at: usize, id: u64) -> Option<Job> {
+        let Slot::Ready { jobs, progress, .. } = &mut self.slots[at] else { return None };
+        *progress = Instant::now();
+        jobs.remove(&id)
+    }
+
+    fn answered(&mut self, at: usize, id: u64, answer: Answer) {
+        self.losses = 0;
+        if let Some(job) = self.finished(at, id) {
+            let _ = job.reply.send(answer);
+        }
+    }
+
+    fn fault(&mut self, at: usize, id: u64, fault: Fault) {
+        match fault.class {
+            Class::Request => self.answered(at, id, Err(TokenError::Request(fault.text))),
+            Class::Operator => self.answered(at, id, Err(TokenError::Operator(fault.text))),
+            Class::Transient => {
+                let Some(mut job) = self.finished(at, id) else { return };
+                self.last_error.clone_from(&fault.text);
+                job.attempts += 1;
+                if job.attempts >= MOST_ATTEMPTS {
+                    let _ = job.reply.send(Err(self.unavailable(fault.text)));
+                } else if let Some(commands) = self.commands.upgrade() {
+                    let pause = TRANSIENT_PAUSE * 2_u32.pow(job.attempts.into());
+                    tokio::spawn(async move {
+                        sleep(pause).await;
+                        let _ = commands.send(Command::Job(job));
+                    });
+                }
+            }
+            Class::Fatal | Class::Stale => self.lost(at, fault.text),
+        }
+    }
+
+    /// A worker is gone or of no more use: it is killed, and what it had goes to others.
+    fn lost(&mut self, at: usize, why: String) {
+        match std::mem::replace(&mut self.slots[at], Slot::Empty) {
+            Slot::Empty => {}
+            Slot::Starting { .. } => self.start_failed(why),
+            Slot::Ready { process, jobs, .. } => {
+                self.restarts += 1;
+                tracing::warn!(
+                    message_id = journal::WORKER_DIED,
+                    chancery_token = &*self.name,
+                    chancery_worker = process.pid(),
+                    chancery_requests = jobs.len(),
+                    chancery_error = why,
+                    "a token worker is lost, its requests go to another: {why}"
+                );
+                self.last_error = why;
+                self.back_off();
+                // In their old order before those that wait.
+                for (_, mut job) in jobs.into_iter().rev() {
+                    job.attempts += 1;
+                    let once = matches!(job.work, Work::Generate { .. });
+                    if once || job.attempts >= MOST_ATTEMPTS {
+                        let _ = job.reply.send(Err(self.unavailable(self.last_error.clone())));
+                    } else {
+                        self.queue.push_again(job);
+                    }
+                }
+            }
+        }
+        if self.state == State::Ready && !self.slots.iter().any(|slot| matches!(slot, Slot::Ready { .. })) {
+            self.enter(State::Starting);
+        }
+    }
+
+    fn start_failed(&mut self, why: String) {
+        self.last_error = why;
+        self.back_off();
+        if !self.slots.iter().any(|slot| matches!(slot, Slot::Ready { .. })) {
+            self.enter(State::Unavailable);
+        }
+    }
+
+    fn lock_out(&mut self, fault: Fault) {
+        self.last_error = fault.text;
+        tracing::error!(
+            message_id = journal::WRONG_PIN,
+            chancery_token = &*self.name,
+            chancery_error = self.last_error,
+            "the token needs its operator and is not tried again until a reload: {}",
+            self.last_error
+        );
+        // Workers that are ready know a PIN that was good; they go on.
+        if self.slots.iter().any(|slot| matches!(slot, Slot::Ready { .. })) {
+            self.next_start = Instant::now() + Duration::from_secs(3600);
+        } else {
+            self.enter(State::LockedOut);
+        }
+    }
+
+    /// The first loss after an answer is mended at once; the next ones at growing intervals.
+    fn back_off(&mut self) {
+        let pause = match self.losses {
+            0 => Duration::ZERO,
+            losses => (SHORTEST_BACKOFF * 2_u32.pow(losses.min(10) - 1)).min(LONGEST_BACKOFF),
+        };
+        self.losses += 1;
+        self.next_start = Instant::now() + pause;
+    }
+
+    fn enter(&mut self, state: State) {
+        if self.state == state {
+            return;
+        }
+        let before = std::mem::replace(&mut self.state, state);
+        self.since = Instant::now();
+        match state {
+            State::Unavailable => tracing::error!(
+                message_id = journal::TOKEN_UNAVAILABLE,
+                chancery_token = &*self.name,
+                chancery_error = self.last_error,
+                "the token is unavailable and is tried again: {}",
+                self.last_error
+            ),
+            State::Ready => tracing::info!(
+                message_id = journal::TOKEN_BACK,
+                chancery_token = &*self.name,
+                chancery_before = before.as_str(),
+                "the token is ready"
+            ),
+            State::Starting | State::LockedOut => {}
+        }
+        if matches!(state, State::Unavailable | State::LockedOut) {
+            let waiting: Vec<Job> = self.queue.drain().collect();
+            for job in waiting {
+                self.turn_away(job);
+            }
+        }
+    }
+
+    fn turn_away(&self, job: Job) {
+        let error = match self.state {
+            State::LockedOut => TokenError::Operator(self.last_error.clone()),
+            _ => self.unavailable(self.last_error.clone()),
+        };
+        let _ = job.reply.send(Err(error));
+    }
+
+    fn unavailable(&self, detail: String) -> TokenError {
+        let until = self.next_start.saturating_duration_since(Instant::now());
+        let retry = until.clamp(Duration::from_millis(50), Duration::from_secs(1));
+        TokenError::Unavailable { retry, detail }
+    }
+
+    /// When something is due that no message announces.
+    fn wake(&self) -> Instant {
+        let far = Instant::now() + Duration::from_secs(3600);
+        let missing = self.slots.iter().any(|slot| matches!(slot, Slot::Empty)) && self.state != State::LockedOut;
+        let starting = self.slots.iter().any(|slot| matches!(slot, Slot::Starting { .. }));
+        let slots = self.slots.iter().filter_map(|slot| match slot {
+            Slot::Starting { deadline, .. } => Some(*deadline),
+            Slot::Ready { jobs, progress, .. } if !jobs.is_empty() => Some(*progress + self.config.timeout),
+            _ => None,
+        });
+        let start = (missing && !starting).then_some(self.next_start);
+        slots.chain(start).chain(self.queue.next_deadline()).min().unwrap_or(far)
+    }
+
+    fn expire(&mut self, now: Instant) {
+        for at in 0..self.slots.len() {
+            match &self.slots[at] {
+                Slot::Starting { deadline, .. } if *deadline <= now => {
+                    self.lost(at, format!("the module did not start within {} s", self.config.start_timeout.as_secs()));
+                }
+                Slot::Ready { jobs, progress, .. } if !jobs.is_empty() && *progress + self.config.timeout <= now => {
+                    self.lost(at, format!("no answer within {} s; the worker was killed", self.config.timeout.as_secs()));
+                }
+                _ => {}
+            }
+        }
+        for job in self.queue.expired(now) {
+            let _ = job.reply.send(Err(self.unavailable("no worker was free in time".to_owned())));
+        }
+    }
+
+    fn status(&self) -> TokenStatus {
+        let ready = self.slots.iter().filter(|slot| matches!(slot, Slot::Ready { .. })).count();
+        let in_flight: usize =
+            self.slots.iter().map(|slot| if let Slot::Ready { jobs, .. } = slot { jobs.len() } else { 0 }).sum();
+        TokenStatus {
+            name: self.name.to_string(),
+            state: self.state.as_str().to_owned(),
+            since: self.since.elapsed().as_secs(),
+            workers_ready: u16::try_from(ready).unwrap_or(u16::MAX),
+            workers: u16::try_from(self.slots.len()).unwrap_or(u16::MAX),
+            queued: u32::try_from(self.queue.len()).unwrap_or(u32::MAX),
+            in_flight: u32::try_from(in_flight).unwrap_or(u32::MAX),
+            signatures: self.signatures,
+            restarts: self.restarts,
+            last_error: self.last_error.clone(),
+        }
+    }
+}
+
+fn message(id: u64, work: &Work) -> ToWorker {
+    match work {
+        Work::Sign { object, mechanism, input } => ToWorker::Sign {
+            id,
+            object: object.to_string(),
+            mechanism: *mechanism,
+            input: ByteBuf::from(input.clone()),
+        },
+        Work::Inspect { object } => ToWorker::Inspect { id, object: object.to_string() },
+        Work::Generate { label, algorithm } => {
+            ToWorker::Generate { id, label: label.clone(), algorithm: algorithm.code() }
+        }
+    }
+}
