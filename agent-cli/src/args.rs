@@ -1,5 +1,10 @@
 //! What can be asked: one definition of the parser, the help, the man pages and the completions.
 
+#![expect(
+    clippy::struct_excessive_bools,
+    reason = "a flag of the command line is a bool until its command reads it"
+)]
+
 mod values;
 
 use std::path::PathBuf;
@@ -13,7 +18,13 @@ pub(crate) use values::{Allow, Expires, Input, Output};
 ///
 /// chancery hashes and packages; the signatures are made by the daemon chanceryd, whose keys never leave their token.
 #[derive(Debug, Parser)]
-#[command(name = "chancery", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "chancery",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) global: Global,

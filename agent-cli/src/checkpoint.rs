@@ -10,18 +10,24 @@ use sequoia_openpgp::crypto::mpi::{self, MPI};
 use sequoia_openpgp::packet::Signature;
 use sequoia_openpgp::packet::key::{Key4, PublicParts, UnspecifiedRole};
 use sequoia_openpgp::packet::signature::Signature4;
-use sequoia_openpgp::packet::signature::subpacket::SubpacketArea;
-use sequoia_openpgp::types::{Curve, HashAlgorithm, PublicKeyAlgorithm, SignatureType};
+use sequoia_openpgp::packet::signature::subpacket::{Subpacket, SubpacketArea, SubpacketValue};
+use sequoia_openpgp::types::{Curve, HashAlgorithm, PublicKeyAlgorithm, SignatureType, Timestamp};
 
 /// Whether `checkpoint` is a signature by `key` over `text`.
 pub(crate) fn check(key: &PublicKey, checkpoint: &Checkpoint, text: &str) -> Result<(), String> {
     let algorithm = key.algorithm().ok_or("the key is of no known algorithm")?;
-    let scheme: Scheme = checkpoint.scheme.parse().map_err(|bad: chancery_protocol::UnknownWord| bad.to_string())?;
+    let scheme: Scheme =
+        checkpoint.scheme.parse().map_err(|bad: chancery_protocol::UnknownWord| bad.to_string())?;
     let hash = scheme.hash().filter(|&hash| Scheme::over_digest(algorithm, hash) == scheme);
-    let hash = hash.ok_or_else(|| format!("scheme {scheme} cannot be checked here with a key of {algorithm}"))?;
+    let hash =
+        hash.ok_or_else(|| format!("scheme {scheme} cannot be checked here with a key of {algorithm}"))?;
     let raw = hex::decode(&checkpoint.signature).map_err(|_| "the signature is not hexadecimal")?;
     if raw.len() != algorithm.signature_len() {
-        return Err(format!("a signature of {algorithm} has {} bytes, not {}", algorithm.signature_len(), raw.len()));
+        return Err(format!(
+            "a signature of {algorithm} has {} bytes, not {}",
+            algorithm.signature_len(),
+            raw.len()
+        ));
     }
     verify(key, algorithm, hash, &raw, text.as_bytes()).map_err(|error| error.to_string())
 }
@@ -43,10 +49,11 @@ fn verify(
     let mut context = hash.context()?.for_digest();
     context.update(text);
     let digest = context.into_digest()?;
-    // The packet around the numbers is not what was signed: only its numbers and the digest are looked at.
-    let nothing = SubpacketArea::default;
+    // The packet around the numbers is not what was signed. The library wants a time in it, not before the key's.
+    let time = Subpacket::new(SubpacketValue::SignatureCreationTime(Timestamp::from(0)), false)?;
+    let (hashed, unhashed) = (SubpacketArea::new(vec![time])?, SubpacketArea::default());
     let prefix = [digest[0], digest[1]];
-    let signature = Signature4::new(SignatureType::Binary, kind, hash, nothing(), nothing(), prefix, numbers);
+    let signature = Signature4::new(SignatureType::Binary, kind, hash, hashed, unhashed, prefix, numbers);
     Signature::from(signature).verify_digest(&key.into(), digest)
 }
 

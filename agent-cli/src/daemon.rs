@@ -83,10 +83,11 @@ pub(crate) fn failure(error: ClientError, asked: &Asked<'_>) -> Failure {
         ClientError::Refused(refusal) => refused(&refusal, asked),
         error @ ClientError::NoAnswer { .. } => Failure::new(Exit::Unavailable, error.to_string())
             .hint("`chancery status` tells how the daemon is; `--wait SECONDS` waits longer"),
-        ClientError::Protocol { path, what } => {
-            Failure::new(Exit::Unavailable, format!("{} does not speak chancery's protocol: {what}", path.display()))
-                .hint(format!("is {} the right socket, and chanceryd of a fitting version?", asked.option()))
-        }
+        ClientError::Protocol { path, what } => Failure::new(
+            Exit::Unavailable,
+            format!("{} does not speak chancery's protocol: {what}", path.display()),
+        )
+        .hint(format!("is {} the right socket, and chanceryd of a fitting version?", asked.option())),
         ClientError::TooLong(error) => Failure::new(Exit::Failed, error.to_string()),
     }
 }

@@ -41,10 +41,18 @@ impl Exit {
                  signature or an audit trail is not good; anything without a code of its own"
             }
             Self::Usage => "the command line was wrong; nothing was done",
-            Self::Refused => "the daemon refused: a key that does not exist or may not be used so, or a socket that may not be opened",
-            Self::Unavailable => "the daemon, its token or its audit trail was not available; a later try may succeed",
-            Self::BadArtifact => "what was given is not of its format: empty, truncated, damaged, a directory",
-            Self::Interrupted => "stopped by SIGINT or SIGTERM; files that were not finished are as they were",
+            Self::Refused => {
+                "the daemon refused: a key that does not exist or may not be used so, or a socket that may not be opened"
+            }
+            Self::Unavailable => {
+                "the daemon, its token or its audit trail was not available; a later try may succeed"
+            }
+            Self::BadArtifact => {
+                "what was given is not of its format: empty, truncated, damaged, a directory"
+            }
+            Self::Interrupted => {
+                "stopped by SIGINT or SIGTERM; files that were not finished are as they were"
+            }
         }
     }
 

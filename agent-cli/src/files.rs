@@ -195,7 +195,8 @@ impl Tally {
 }
 
 fn defect() -> Failure {
-    Failure::new(Exit::Failed, "chancery has a defect, and left this as it was").hint("please report it with the command")
+    Failure::new(Exit::Failed, "chancery has a defect, and left this as it was")
+        .hint("please report it with the command")
 }
 
 #[cfg(test)]
@@ -208,7 +209,8 @@ mod tests {
         let file = dir.path().join("a");
         fs::write(&file, "").unwrap();
         std::os::unix::fs::symlink("a", dir.path().join("link")).unwrap();
-        let files = vec![file.clone(), dir.path().join("link"), dir.path().join("./a"), dir.path().join("missing")];
+        let files =
+            vec![file.clone(), dir.path().join("link"), dir.path().join("./a"), dir.path().join("missing")];
         assert_eq!(once_each(files), [file, dir.path().join("missing")]);
     }
 }

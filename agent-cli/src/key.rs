@@ -42,8 +42,11 @@ impl Key {
     pub(crate) fn of(described: KeyDescription) -> Result<Self, Failure> {
         let name = described.name;
         let unknown = |what: String| {
-            Failure::new(Exit::Failed, format!("key `{name}` is of a kind that this chancery does not know: {what}"))
-                .hint("update chancery to the version of the daemon")
+            Failure::new(
+                Exit::Failed,
+                format!("key `{name}` is of a kind that this chancery does not know: {what}"),
+            )
+            .hint("update chancery to the version of the daemon")
         };
         let algorithm = Algorithm::from_code(described.algorithm)
             .ok_or_else(|| unknown(format!("algorithm {}", described.algorithm)))?;
@@ -91,7 +94,11 @@ impl Key {
         let certificate = Certificate::parse(&bytes).map_err(|error| {
             Failure::new(
                 Exit::Failed,
-                format!("the OpenPGP certificate stored with key `{}` cannot be read: {}", self.name, chain(&error)),
+                format!(
+                    "the OpenPGP certificate stored with key `{}` cannot be read: {}",
+                    self.name,
+                    chain(&error)
+                ),
             )
         })?;
         Ok(Some(certificate))
@@ -121,7 +128,10 @@ impl Key {
 }
 
 /// The OpenPGP certificates to verify with, from files and from the daemon.
-pub(crate) async fn certificates(global: &Global, from: args::Certificates) -> Result<Vec<Certificate>, Failure> {
+pub(crate) async fn certificates(
+    global: &Global,
+    from: args::Certificates,
+) -> Result<Vec<Certificate>, Failure> {
     let mut certificates = Vec::new();
     for path in &from.cert {
         certificates.append(&mut certificates_of(path)?);

@@ -76,12 +76,18 @@ impl Replacement {
                 }
                 Ok(replacement)
             }
-            Ok(_) => Err(Failure::new(Exit::Failed, format!("{}: is not a regular file, and is not replaced", path.display()))
-                .hint("`-o -` writes to the standard output")),
+            Ok(_) => Err(Failure::new(
+                Exit::Failed,
+                format!("{}: is not a regular file, and is not replaced", path.display()),
+            )
+            .hint("`-o -` writes to the standard output")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if fs::symlink_metadata(path).is_ok() {
-                    return Err(Failure::new(Exit::Failed, format!("{}: is a symbolic link to nothing", path.display()))
-                        .hint("remove it, or make what it points to"));
+                    return Err(Failure::new(
+                        Exit::Failed,
+                        format!("{}: is a symbolic link to nothing", path.display()),
+                    )
+                    .hint("remove it, or make what it points to"));
                 }
                 let place = path.to_owned();
                 let temporary = tempfile::Builder::new()
@@ -131,8 +137,11 @@ impl Original {
         };
         match fs::metadata(place) {
             Ok(now) if same(&now) => Ok(()),
-            Ok(_) => Err(Failure::new(Exit::Failed, format!("{}: changed while it was being signed", place.display()))
-                .hint("sign it again; the change was kept, and nothing was signed")),
+            Ok(_) => Err(Failure::new(
+                Exit::Failed,
+                format!("{}: changed while it was being signed", place.display()),
+            )
+            .hint("sign it again; the change was kept, and nothing was signed")),
             Err(error) => Err(Failure::file("replace", place, &error)),
         }
     }
@@ -140,8 +149,11 @@ impl Original {
     /// Owner first, as a change of owner takes set-user-id bits away; then attributes, then the mode.
     fn give_attributes(&self, to: &File, place: &Path) -> Result<(), Failure> {
         let failed = |what: &str, error: &io::Error| {
-            Failure::new(Exit::Failed, format!("{}: the copy cannot have the {what}: {}", place.display(), plain(error)))
-                .hint("run it as the file's owner, or write into the file itself (`sign rpm --in-place`)")
+            Failure::new(
+                Exit::Failed,
+                format!("{}: the copy cannot have the {what}: {}", place.display(), plain(error)),
+            )
+            .hint("run it as the file's owner, or write into the file itself (`sign rpm --in-place`)")
         };
         let new = to.metadata().map_err(|error| failed("same owner", &error))?;
         if (new.uid(), new.gid()) != (self.metadata.uid(), self.metadata.gid()) {
@@ -201,7 +213,9 @@ fn folder(place: &Path) -> &Path {
 fn beside(place: &Path, error: &io::Error) -> Failure {
     let failure = Failure::file("write a file in", folder(place), error);
     match error.kind() {
-        io::ErrorKind::PermissionDenied => failure.hint("the new file is made beside the old one: ask for the right to write in the folder"),
+        io::ErrorKind::PermissionDenied => {
+            failure.hint("the new file is made beside the old one: ask for the right to write in the folder")
+        }
         _ => failure,
     }
 }
@@ -256,7 +270,10 @@ mod tests {
     fn a_replaced_file_keeps_its_owner() {
         let (_dir, path) = folder_with("a");
         if std::os::unix::fs::chown(&path, Some(12), Some(34)).is_err() {
-            assert!(std::env::var_os("CI").is_none(), "only root can give files away: run the tests as root in CI");
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "only root can give files away: run the tests as root in CI"
+            );
             return;
         }
         replace(&path).unwrap();

@@ -1,8 +1,11 @@
 //! The binary without a daemon: how it fails, and what needs none.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
+
 mod support;
 
-use chancery_audit::{Caller, Chain, Event, Intent, Link, Outcome, Record};
+use chancery_audit::{Caller, Chain, Checkpoint, Event, Intent, Link, Outcome, Record};
+use sha2::{Digest, Sha256};
 use support::{Bench, tool};
 
 #[test]
@@ -38,7 +41,14 @@ fn with_json_an_error_is_one_object() {
 #[test]
 fn a_wrong_command_line_ends_with_2() {
     let bench = Bench::new();
-    for line in ["", "sgin", "sign rpm", "sign rpm --key ../x a.rpm", "keys --wait never", "sign openpgp --key k -o out a b"] {
+    for line in [
+        "",
+        "sgin",
+        "sign rpm",
+        "sign rpm --key ../x a.rpm",
+        "keys --wait never",
+        "sign openpgp --key k -o out a b",
+    ] {
         let run = bench.run(line).expect(2);
         assert!(run.stdout.is_empty(), "{line}");
         assert!(!run.stderr.is_empty(), "{line}");
@@ -65,7 +75,9 @@ fn man_pages_are_written_and_hold_the_exit_codes() {
     let bench = Bench::new();
     bench.run("man pages").expect(0);
     let page = std::fs::read_to_string(bench.path("pages/chancery-sign-rpm.1")).unwrap();
-    for part in [".TH CHANCERY-SIGN-RPM 1", "EXIT STATUS", "\\-\\-in\\-place", "\\fB130\\fR", "CHANCERY_SOCKET"] {
+    for part in
+        [".TH CHANCERY-SIGN-RPM 1", "EXIT STATUS", "\\-\\-in\\-place", "\\fB130\\fR", "CHANCERY_SOCKET"]
+    {
         assert!(page.contains(part), "{part}");
     }
     let pages = std::fs::read_dir(bench.path("pages")).unwrap().count();
@@ -166,7 +178,11 @@ fn a_changed_trail_is_told_with_file_and_line() {
     let changed = std::fs::read_to_string(&first).unwrap().replace("bash.rpm", "evil.rpm");
     std::fs::write(&first, changed).unwrap();
     let run = bench.run("audit verify trail").expect(1);
-    assert!(run.stderr.starts_with("error: trail/audit-00000000000000000001.jsonl:3: does not follow"), "{}", run.stderr);
+    assert!(
+        run.stderr.starts_with("error: trail/audit-00000000000000000001.jsonl:3: does not follow"),
+        "{}",
+        run.stderr
+    );
     assert!(run.stderr.contains("hint: "));
 }
 
@@ -189,5 +205,52 @@ fn what_is_no_trail_is_told() {
     std::fs::create_dir(bench.path("empty")).unwrap();
     assert!(bench.run("audit verify empty").expect(1).stderr.contains("empty: there is no audit trail here"));
     bench.write("key.pem", "no");
-    assert!(bench.run("audit verify a.jsonl --public-key key.pem").expect(5).stderr.contains("key.pem: is not a public key"));
+    assert!(
+        bench
+            .run("audit verify a.jsonl --public-key key.pem")
+            .expect(5)
+            .stderr
+            .contains("key.pem: is not a public key")
+    );
+}
+
+#[test]
+fn a_checkpoint_is_checked_with_the_audit_key() {
+    for (options, scheme, sign) in [
+        (
+            ["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+            "rsa-pkcs1-sha256",
+            ["-pkeyopt", "rsa_padding_mode:pkcs1", "-pkeyopt", "digest:sha256"].as_slice(),
+        ),
+        (["-algorithm", "ED25519", "-outform", "PEM"], "ed25519-sha256", &["-rawin"]),
+    ] {
+        let bench = Bench::new();
+        let dir = bench.dir.path();
+        for key in ["audit", "other"] {
+            let file = format!("{key}.key");
+            tool("openssl", &[&["genpkey", "-quiet", "-out", &file], options.as_slice()].concat(), dir);
+            tool("openssl", &["pkey", "-in", &file, "-pubout", "-out", &format!("{key}.pem")], dir);
+        }
+        let (mut chain, mut bytes) = (Chain::after(Link::start()), Vec::new());
+        chain.put(record(Event::Stopped {}), &mut bytes).unwrap();
+        let Link { seq, hash } = chain.head().clone();
+        bench.write("digest", Sha256::digest(Checkpoint::signed_text(seq, &hash)));
+        let signing = [&["pkeyutl", "-sign", "-inkey", "audit.key", "-in", "digest"], sign].concat();
+        let signature = hex::encode(tool("openssl", &signing, dir));
+        let (key, scheme) = ("audit".to_owned(), scheme.to_owned());
+        let checkpoint = Checkpoint { covers: seq, hash, key, scheme, signature };
+        chain.put(record(Event::Checkpoint(checkpoint)), &mut bytes).unwrap();
+        bench.write("a.jsonl", bytes);
+
+        let run = bench.run("audit verify a.jsonl --public-key audit.pem").expect(0);
+        assert!(run.out().contains("checkpoints 1, all good; the last covers record 1"), "{}", run.out());
+        let run = bench.run("audit verify a.jsonl --public-key other.pem").expect(1);
+        assert!(
+            run.stderr.contains("a.jsonl:2: is a checkpoint whose signature is not good"),
+            "{}",
+            run.stderr
+        );
+        let run = bench.run("audit verify a.jsonl").expect(0);
+        assert!(run.out().contains("checkpoints 1, not checked"), "{}", run.out());
+    }
 }

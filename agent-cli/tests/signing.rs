@@ -1,6 +1,8 @@
 //! The binary with a stand-in for the daemon: what it makes of good and bad answers and files. The judges are gpg and
 //! rpm.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
+
 mod support;
 
 use std::fs;
@@ -38,7 +40,11 @@ fn db(bench: &Bench) -> String {
 
 fn gpg(bench: &Bench, args: &[&str]) -> Vec<u8> {
     let home = bench.path("gnupg").display().to_string();
-    tool("gpg", &[&["--homedir", &home, "--batch", "--quiet", "--no-autostart"], args].concat(), bench.dir.path())
+    tool(
+        "gpg",
+        &[&["--homedir", &home, "--batch", "--quiet", "--no-autostart"], args].concat(),
+        bench.dir.path(),
+    )
 }
 
 fn rpm_says(bench: &Bench, file: &str) -> String {
@@ -66,13 +72,24 @@ fn started(behaviour: Behaviour) -> (Bench, Fake) {
 fn keys_are_listed_shown_and_made() {
     let (bench, _fake) = started(Behaviour::default());
     assert_eq!(bench.run("keys").expect(0).out(), "release  rsa2048\n");
-    assert_eq!(bench.run("keys --json").expect(0).out(), "{\"algorithm\":\"rsa2048\",\"name\":\"release\"}\n");
+    assert_eq!(
+        bench.run("keys --json").expect(0).out(),
+        "{\"algorithm\":\"rsa2048\",\"name\":\"release\"}\n"
+    );
     let run = bench.run("key show release").expect(0);
-    assert!(run.out().contains("OpenPGP fingerprint  ") && run.out().contains("2026-09-21T"), "{}", run.out());
+    assert!(
+        run.out().contains("OpenPGP fingerprint  ") && run.out().contains("2026-09-21T"),
+        "{}",
+        run.out()
+    );
     assert!(bench.run("key show release --pem").expect(0).out().starts_with("-----BEGIN PUBLIC KEY-----\n"));
     let run = bench.run("key generate other --algorithm rsa2048").expect(0);
     assert_eq!(run.out(), "key `other` made: rsa2048\n");
-    assert!(run.stderr.contains("hint: nobody may use it yet") && run.stderr.contains("make-cert other"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("hint: nobody may use it yet") && run.stderr.contains("make-cert other"),
+        "{}",
+        run.stderr
+    );
     let run = bench.run("key generate release --algorithm rsa2048").expect(1);
     assert!(run.stderr.starts_with("error: key `release` exists already\nhint: "), "{}", run.stderr);
 }
@@ -83,7 +100,11 @@ fn an_unknown_key_is_told_with_the_rule_to_ask_for() {
     bench.write("a", "a");
     for line in ["key show nobody", "sign openpgp --key nobody a", "key cert nobody --openpgp"] {
         let run = bench.run(line).expect(3);
-        assert!(run.stderr.contains("error: key `nobody` does not exist or you may not use it so"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("error: key `nobody` does not exist or you may not use it so"),
+            "{}",
+            run.stderr
+        );
         assert!(run.stderr.contains("hint: `chancery keys` lists yours"), "{}", run.stderr);
     }
 }
@@ -92,14 +113,22 @@ fn an_unknown_key_is_told_with_the_rule_to_ask_for() {
 fn a_certificate_is_made_once_and_the_stored_one_is_written_afterwards() {
     let (bench, fake) = started(Behaviour::default());
     let run = bench.run("key cert release --openpgp").expect(1);
-    assert!(run.stderr.contains("hint: the operator makes it with `chancery openpgp make-cert release"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("hint: the operator makes it with `chancery openpgp make-cert release"),
+        "{}",
+        run.stderr
+    );
     bench.run_with_user_id();
     let first = fs::read(bench.path("release.asc")).unwrap();
     let run = bench.run("openpgp make-cert release --user-id Example").expect(0);
     assert_eq!(run.stdout, first);
     assert!(run.stderr.contains("was made before; this is the stored one"), "{}", run.stderr);
     let run = bench.run("openpgp make-cert release --user-id Other").expect(1);
-    assert!(run.stderr.contains("has a certificate already, for Example") && run.stdout.is_empty(), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("has a certificate already, for Example") && run.stdout.is_empty(),
+        "{}",
+        run.stderr
+    );
     assert_eq!(bench.run("key cert release --openpgp").expect(0).stdout, first);
     let context = fake.signed.lock().unwrap()[0].clone();
     assert_eq!(Format::from_code(context.format), Some(Format::OpenpgpCertificate));
@@ -109,7 +138,11 @@ fn a_certificate_is_made_once_and_the_stored_one_is_written_afterwards() {
 fn a_key_without_a_creation_time_is_told_with_the_setting() {
     let (bench, _fake) = started(Behaviour { created: None, ..Behaviour::default() });
     let run = bench.run("openpgp make-cert release --user-id Example").expect(3);
-    assert!(run.stderr.contains("has no creation time") && run.stderr.contains("keys.d/release.toml"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("has no creation time") && run.stderr.contains("keys.d/release.toml"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -133,7 +166,11 @@ fn gpg_accepts_every_shape_of_openpgp_signature() {
         assert_eq!((context.artifact.as_str(), context.build.as_str()), ("a", "build-7"));
         for line in ["a", "-s a.sig a", "c", "d", "a.gpg"] {
             let run = bench.run(&format!("verify openpgp --cert release.asc {line}")).expect(0);
-            assert!(run.out().contains(": good signature of ") && run.out().contains("(Example), made 20"), "{}", run.out());
+            assert!(
+                run.out().contains(": good signature of ") && run.out().contains("(Example), made 20"),
+                "{}",
+                run.out()
+            );
         }
         let run = bench.run("verify openpgp --key release -o - c").expect(0);
         assert_eq!(run.out().trim_end(), "one\n- two\nthree");
@@ -145,7 +182,11 @@ fn the_standard_input_is_signed_to_the_standard_output() {
     let (bench, _fake) = started(Behaviour::default());
     certificate(&bench);
     let run = bench.run_with("sign openpgp --key release --clear", b"text\n").expect(0);
-    assert!(run.stdout.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----\n") && run.stderr.is_empty(), "{}", run.stderr);
+    assert!(
+        run.stdout.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----\n") && run.stderr.is_empty(),
+        "{}",
+        run.stderr
+    );
     bench.write("message", run.stdout);
     gpg(&bench, &["--verify", "message"]);
     let run = bench.run_with("sign openpgp --key release --no-armor - --json", b"text\n").expect(0);
@@ -242,7 +283,9 @@ fn bad_files_among_many_are_told_and_the_others_signed_over_one_connection() {
         rpm_says(&bench, file);
     }
     assert_eq!(fs::read(bench.path("short.rpm")).unwrap(), good[..good.len() / 4]);
-    for (file, code) in [("text.rpm", 5), ("empty.rpm", 5), ("short.rpm", 5), ("folder.rpm", 5), ("missing.rpm", 1)] {
+    for (file, code) in
+        [("text.rpm", 5), ("empty.rpm", 5), ("short.rpm", 5), ("folder.rpm", 5), ("missing.rpm", 1)]
+    {
         bench.run(&format!("sign rpm --key release {file}")).expect(code);
     }
     bench.run("sign rpm --key release text.rpm empty.rpm").expect(5);
@@ -254,13 +297,17 @@ fn json_tells_each_file_and_the_sum() {
     package(&bench);
     bench.write("text.rpm", "x".repeat(200));
     let run = bench.run("sign rpm --key release hello.rpm text.rpm --json").expect(1);
-    let lines: Vec<serde_json::Value> = run.out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> =
+        run.out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of = |file: &str| lines.iter().find(|line| line["file"] == file).unwrap();
     assert_eq!(of("hello.rpm")["result"], "signed");
     assert_eq!(of("hello.rpm")["package"], "hello-1-1.noarch");
     assert_eq!((&of("text.rpm")["result"], &of("text.rpm")["exit"]), (&"failed".into(), &5.into()));
     let summary = &lines.last().unwrap()["summary"];
-    assert_eq!((&summary["signed"], &summary["failed"], &summary["total"]), (&1.into(), &1.into(), &2.into()));
+    assert_eq!(
+        (&summary["signed"], &summary["failed"], &summary["total"]),
+        (&1.into(), &1.into(), &2.into())
+    );
     assert!(run.stderr.is_empty(), "{}", run.stderr);
 }
 
@@ -319,4 +366,69 @@ fn the_state_of_a_token_is_in_the_exit_code() {
     fake.set(|behaviour| behaviour.token_state = "unavailable");
     assert!(bench.run("status").expect(4).out().contains("token soft: unavailable"));
     assert_eq!(bench.run("reload").expect(0).out(), "1 key in force\n");
+}
+
+#[test]
+fn a_full_disk_is_told_and_leaves_the_package_as_it_was() {
+    let (bench, _fake) = started(Behaviour::default());
+    package(&bench);
+    fs::create_dir(bench.path("disk")).unwrap();
+    // A disk of its own, which holds the package once and not twice; rpm needs more than the 8 KiB that are left.
+    let size = fs::metadata(bench.path("hello.rpm")).unwrap().len().next_multiple_of(4096) + 4096;
+    let script = format!(
+        "mount -t tmpfs -o size={size} disk disk && cp hello.rpm disk/ && cd disk || exit 99
+         {} sign rpm --key release hello.rpm; code=$?
+         cmp hello.rpm ../hello.rpm && test $(ls -A | wc -l) = 1 || exit 98
+         exit $code",
+        env!("CARGO_BIN_EXE_chancery")
+    );
+    let output = std::process::Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
+        .current_dir(bench.dir.path())
+        .env("CHANCERY_SOCKET", bench.path("agent.sock"))
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "a mount namespace is needed\n{stderr}");
+    assert!(
+        stderr.contains("hello.rpm: cannot write the signed copy of: no space left on device"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("hint: make room and run the same command again"), "{stderr}");
+}
+
+#[test]
+fn an_interrupted_run_leaves_every_file_as_it_was() {
+    let (bench, fake) = started(Behaviour { silent: true, ..Behaviour::default() });
+    package(&bench);
+    let before = fs::read(bench.path("hello.rpm")).unwrap();
+    let files = fs::read_dir(bench.dir.path()).unwrap().count();
+    for signal in ["INT", "TERM"] {
+        let asked = fake.asked.load(Ordering::SeqCst);
+        let child = bench.spawn("sign rpm --key release hello.rpm");
+        while fake.asked.load(Ordering::SeqCst) == asked {
+            std::thread::yield_now();
+        }
+        tool("kill", &["-s", signal, &child.id().to_string()], bench.dir.path());
+        let run = Bench::wait(child).expect(130);
+        assert!(run.out().contains("unfinished 1 of 1"), "{}", run.out());
+        assert_eq!(fs::read(bench.path("hello.rpm")).unwrap(), before);
+        assert_eq!(fs::read_dir(bench.dir.path()).unwrap().count(), files);
+    }
+}
+
+#[test]
+fn a_person_at_a_terminal_sees_a_bar_and_the_sum() {
+    let (bench, _fake) = started(Behaviour::default());
+    package(&bench);
+    fs::copy(bench.path("hello.rpm"), bench.path("b.rpm")).unwrap();
+    let line = format!(
+        "CHANCERY_SOCKET={} {} sign rpm --key release hello.rpm b.rpm",
+        bench.path("agent.sock").display(),
+        env!("CARGO_BIN_EXE_chancery")
+    );
+    let seen = tool("script", &["--quiet", "--return", "--command", &line, "/dev/null"], bench.dir.path());
+    let seen = String::from_utf8(seen).unwrap();
+    assert!(seen.contains("0/2") && seen.contains("signed 2 of 2"), "{seen}");
+    assert!(!seen.contains("hello.rpm: signed"), "{seen}");
 }

@@ -93,9 +93,9 @@ fn a_file_keeps_its_size_while_there_is_reserved_space() {
         return;
     }
     let folder = TempDir::new().unwrap();
+    let key = SoftKey::new(Algorithm::Rsa4096);
     for recipe in BUILDS {
         let original = build(folder.path(), recipe);
-        let key = SoftKey::new(Algorithm::Rsa4096);
         let edited = edit(&original, &key, &Options::default()).unwrap().unwrap();
         assert_eq!(edited.fits_in_place(), recipe.reserved > 0, "{recipe:?}");
         let signed = write_out(&edited, &original);

@@ -9,7 +9,7 @@ use std::io::Read;
 
 use chancery_formats::rpm::{Error, Package, Part};
 use proptest::prelude::*;
-use support::header::{header, header_without_region, lead};
+use support::header::{Entry, header, header_without_region, lead};
 use support::rpm::samples;
 
 fn parse(bytes: &[u8]) -> Result<Package, Error> {
@@ -21,17 +21,19 @@ fn smallest() -> Vec<u8> {
     let mut package = lead();
     package.extend(header(62, &[(1008, 7, 32, &[0; 32])]));
     package.resize(package.len().next_multiple_of(8), 0);
-    package.extend(header(
-        63,
-        &[
-            (1000, 6, 1, b"name\0"),
-            (1001, 6, 1, b"1\0"),
-            (1002, 6, 1, b"2\0"),
-            (1022, 6, 1, b"noarch\0"),
-            (1044, 6, 1, b"src\0"),
-        ],
-    ));
+    package.extend(main_header());
     package
+}
+
+fn main_header() -> Vec<u8> {
+    let entries: [Entry<'_>; 5] = [
+        (1000, 6, 1, b"name\0"),
+        (1001, 6, 1, b"1\0"),
+        (1002, 6, 1, b"2\0"),
+        (1022, 6, 1, b"noarch\0"),
+        (1044, 6, 1, b"src\0"),
+    ];
+    header(63, &entries)
 }
 
 #[test]
@@ -70,18 +72,7 @@ fn what_is_no_package_is_called_so() {
 #[test]
 fn impossible_claims_are_refused_before_anything_is_allocated() {
     let first = 96;
-    let second = smallest().len()
-        - header(
-            63,
-            &[
-                (1000, 6, 1, b"name\0"),
-                (1001, 6, 1, b"1\0"),
-                (1002, 6, 1, b"2\0"),
-                (1022, 6, 1, b"noarch\0"),
-                (1044, 6, 1, b"src\0"),
-            ],
-        )
-        .len();
+    let second = smallest().len() - main_header().len();
     // Offset of a count, a claim over the limit of rpm.
     let claims = [
         (first + 8, 33),
@@ -132,9 +123,17 @@ fn peak_memory() -> usize {
 }
 
 #[test]
+fn a_name_with_a_control_character_is_refused() {
+    let mut bytes = smallest();
+    let at = bytes.windows(5).position(|window| window == b"name\0").unwrap();
+    bytes[at] = 0x1b;
+    let result = parse(&bytes);
+    assert!(matches!(result, Err(Error::ControlCharacter("name"))), "{result:?}");
+}
+
+#[test]
 fn malformed_entries_are_refused() {
-    type Entry = (u32, u32, u32, &'static [u8]);
-    let cases: [(&str, Entry); 9] = [
+    let cases: [(&str, Entry<'_>); 9] = [
         ("a region inside", (62, 7, 4, &[0; 4])),
         ("type 0", (1000, 0, 4, &[0; 4])),
         ("type 10", (1000, 10, 4, &[0; 4])),

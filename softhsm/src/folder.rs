@@ -38,17 +38,13 @@ impl Folder {
             return Err(Error::BadLabel(label.to_owned()));
         }
         let module = Module::find()?;
-        private_folder(path)?;
-        if fs::read_dir(path).map_err(doing(|| format!("read {}", path.display())))?.next().is_some() {
-            return Err(Error::Occupied(path.to_owned()));
+        let folder = Self::at(new_folder(path)?, module, label.to_owned());
+        let filled = folder.fill(keys);
+        if filled.is_err() {
+            // It was new or empty, so nothing of anybody else's goes with half a token.
+            let _ = fs::remove_dir_all(&folder.path);
         }
-        let path = path.canonicalize().map_err(doing(|| format!("find {}", path.display())))?;
-        let folder = Self::at(path, module, label.to_owned());
-        private_folder(&folder.tokens())?;
-        write_private(&folder.pin_file, random_pin()?.as_bytes())?;
-        folder.describe()?;
-        companion::initialize(&folder, keys)?;
-        Ok(folder)
+        filled.map(|()| folder)
     }
 
     /// The token in a folder that [`Self::create`] made.
@@ -77,7 +73,7 @@ impl Folder {
         companion::generate(self, &name.parse()?, algorithm)
     }
 
-    /// Lets every key sign once and the module verify it; one line for each key: name, algorithm, attributes.
+    /// Lets every key sign once and the module verify it; one line for each key: its name and attributes.
     pub fn check(&self) -> Result<String, Error> {
         companion::check(self)
     }
@@ -85,9 +81,7 @@ impl Folder {
     /// Copies the token into a folder that is not there yet (or empty). From then on the two have nothing in common
     /// but keys and PIN.
     pub fn copy(&self, path: &Path) -> Result<Self, Error> {
-        private_folder(path)?;
-        let path = path.canonicalize().map_err(doing(|| format!("find {}", path.display())))?;
-        let copy = Self::at(path, self.module.clone(), self.label.clone());
+        let copy = Self::at(new_folder(path)?, self.module.clone(), self.label.clone());
         copy_tree(&self.tokens(), &copy.tokens())?;
         let pin = fs::read(&self.pin_file).map_err(doing(|| format!("read {}", self.pin_file.display())))?;
         write_private(&copy.pin_file, &pin)?;
@@ -140,6 +134,13 @@ impl Folder {
         self.path.join("tokens")
     }
 
+    fn fill(&self, keys: &[(KeyName, Algorithm)]) -> Result<(), Error> {
+        private_folder(&self.tokens())?;
+        write_private(&self.pin_file, random_pin()?.as_bytes())?;
+        self.describe()?;
+        companion::initialize(self, keys)
+    }
+
     /// Writes the two files that hold the folder's own path.
     fn describe(&self) -> Result<(), Error> {
         let config = self.module.config(&self.tokens());
@@ -177,6 +178,15 @@ fn random_pin() -> Result<String, Error> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(doing(|| "get random bytes for a PIN".to_owned()))?;
     Ok(hex::encode(bytes))
+}
+
+/// Makes a folder, or takes an empty one; its absolute path.
+fn new_folder(path: &Path) -> Result<PathBuf, Error> {
+    private_folder(path)?;
+    if fs::read_dir(path).map_err(doing(|| format!("read {}", path.display())))?.next().is_some() {
+        return Err(Error::Occupied(path.to_owned()));
+    }
+    path.canonicalize().map_err(doing(|| format!("find {}", path.display())))
 }
 
 fn private_folder(path: &Path) -> Result<(), Error> {

@@ -70,8 +70,8 @@ fn a_daemon_that_cannot_start_does_not_take_the_socket_with_it() {
     container.succeed(&["systemctl", "start", "chanceryd.socket", "chanceryd-admin.socket"]).unwrap();
     let agent = UnixStream::connect(container.sockets().join("chanceryd.sock")).unwrap();
     let until =
-        "until [ $(systemctl show --property=NRestarts --value chanceryd.service) -ge 30 ]; do :; done";
-    container.succeed(&["timeout", "30", "sh", "-c", until]).unwrap();
+        "until [ $(systemctl show --property=NRestarts --value chanceryd.service) -ge 25 ]; do :; done";
+    container.succeed(&["timeout", "120", "sh", "-c", until]).unwrap();
     let state = ["systemctl", "is-active", "chanceryd.socket", "chanceryd-admin.socket"];
     assert_eq!(container.succeed(&state).unwrap(), "active\nactive\n");
     drop(agent);

@@ -164,6 +164,16 @@ fn a_person_is_told_what_to_do() {
 }
 
 #[test]
+fn a_token_that_cannot_be_made_leaves_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("token");
+    let twice = [("key".parse().unwrap(), Algorithm::P256), ("key".parse().unwrap(), Algorithm::P256)];
+    let error = Folder::create(&dir, "chancery", &twice).unwrap_err().to_string();
+    assert!(error.contains("the token already has an object `key`"), "{error}");
+    assert!(!dir.exists());
+}
+
+#[test]
 fn a_wrong_pin_is_the_modules_refusal_and_says_so() {
     let token = Token::with_keys(KEYS).unwrap();
     fs::write(token.pin_file(), "wrong").unwrap();

@@ -43,10 +43,14 @@ fn trail(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         }
         let entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let entries = entries.map_err(|error| Failure::file("read", path, &error))?;
-        let mut found: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).filter(|path| is_trail(path)).collect();
+        let mut found: Vec<PathBuf> =
+            entries.iter().map(fs::DirEntry::path).filter(|path| is_trail(path)).collect();
         if found.is_empty() {
-            return Err(Failure::new(Exit::Failed, format!("{}: there is no audit trail here", path.display()))
-                .hint("`chancery status` names the file that is written now"));
+            return Err(Failure::new(
+                Exit::Failed,
+                format!("{}: there is no audit trail here", path.display()),
+            )
+            .hint("`chancery status` names the file that is written now"));
         }
         found.sort();
         files.append(&mut found);
@@ -73,11 +77,17 @@ fn failure(broken: &Broken) -> Failure {
 fn tell(summary: &Summary, files: usize, terminal: &Terminal) {
     let Summary { first, last, .. } = summary;
     let mut lines = vec![
-        format!("the trail is whole: records {first} to {last} in {files} {}", if files == 1 { "file" } else { "files" }),
+        format!(
+            "the trail is whole: records {first} to {last} in {files} {}",
+            if files == 1 { "file" } else { "files" }
+        ),
         format!("signed {}, not signed {}, refused {}", summary.signed, summary.failed, summary.refused),
         match summary.last_checkpoint {
             Some(number) if summary.checkpoints_unchecked == 0 => {
-                format!("checkpoints {}, all good; the last covers record {number}", summary.checkpoints_checked)
+                format!(
+                    "checkpoints {}, all good; the last covers record {number}",
+                    summary.checkpoints_checked
+                )
             }
             Some(number) => format!(
                 "checkpoints {}, not checked (that needs --public-key); the last covers record {number}",
@@ -91,7 +101,11 @@ fn tell(summary: &Summary, files: usize, terminal: &Terminal) {
     if !open.is_empty() {
         let named: Vec<_> = open.iter().take(NAMED).map(ToString::to_string).collect();
         let more = if open.len() > NAMED { ", ..." } else { "" };
-        lines.push(format!("without an outcome, may have been signed: {} (records {}{more})", open.len(), named.join(", ")));
+        lines.push(format!(
+            "without an outcome, may have been signed: {} (records {}{more})",
+            open.len(),
+            named.join(", ")
+        ));
     }
     terminal.answer(
         lines.join("\n"),

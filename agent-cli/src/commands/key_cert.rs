@@ -28,7 +28,9 @@ pub(crate) async fn run(global: &Global, args: KeyCert, terminal: &Terminal) -> 
     let bytes = match kind {
         CertificateKind::Openpgp if !args.no_armor => {
             let armored = Certificate::parse(&bytes).and_then(|certificate| certificate.to_armored());
-            armored.map_err(|error| Failure::new(Exit::Failed, format!("the stored certificate: {}", chain(&error))))?
+            armored.map_err(|error| {
+                Failure::new(Exit::Failed, format!("the stored certificate: {}", chain(&error)))
+            })?
         }
         CertificateKind::X509 if args.armor => pem("CERTIFICATE", &bytes)?.into_bytes(),
         _ => bytes,

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::args::{Global, KeyShow};
+use crate::daemon;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::key::{Key, pem};
 use crate::terminal::Terminal;
-use crate::daemon;
 
 pub(crate) async fn run(global: &Global, args: &KeyShow, terminal: &Terminal) -> Result<Exit, Failure> {
     let client = daemon::agent(global).await?;
@@ -66,7 +66,11 @@ fn text(key: &Key, certificate: Option<&Certificate>, fingerprint: Option<&Finge
     })
 }
 
-fn json(key: &Key, certificate: Option<&Certificate>, fingerprint: Option<&Fingerprint>) -> Result<Value, Failure> {
+fn json(
+    key: &Key,
+    certificate: Option<&Certificate>,
+    fingerprint: Option<&Fingerprint>,
+) -> Result<Value, Failure> {
     Ok(json!({
         "name": key.name.as_str(),
         "description": key.description,

@@ -60,7 +60,9 @@ pub(crate) async fn run(global: &Global, args: MakeCert, terminal: &Terminal) ->
             Output::File(path) => path.display().to_string(),
             Output::Stdout => "FILE".to_owned(),
         };
-        terminal.hint(format_args!("`rpm --import {file}` or `gpg --import {file}` where signatures are verified"));
+        terminal.hint(format_args!(
+            "`rpm --import {file}` or `gpg --import {file}` where signatures are verified"
+        ));
     }
     Ok(Exit::Done)
 }
@@ -83,12 +85,8 @@ async fn make(
     let of_formats = |error: chancery_formats::openpgp::Error| Failure::new(Exit::Failed, chain(&error));
     let pending = prepare_certificate(&signing_key, &options).map_err(of_formats)?;
     key.serves(Format::OpenpgpCertificate, pending.scheme())?;
-    let signer = Signer::new(
-        agent.clone(),
-        key.name.clone(),
-        Format::OpenpgpCertificate,
-        global.build_id.as_deref(),
-    );
+    let signer =
+        Signer::new(agent.clone(), key.name.clone(), Format::OpenpgpCertificate, global.build_id.as_deref());
     let artifact = format!("{}.asc", key.name);
     let raw = signer.sign(&artifact, pending.scheme(), &pending.digests()).await?;
     let certificate = pending.finish(&raw).map_err(of_formats)?;

@@ -46,7 +46,10 @@ fn write(
 
 fn page(command: &Command, name: &str) -> std::io::Result<Vec<u8>> {
     // Pages are compared with those in the repository: they hold no date.
-    let man = Man::new(command.clone()).title(name.to_uppercase()).date("").source(concat!("chancery ", env!("CARGO_PKG_VERSION")));
+    let man = Man::new(command.clone())
+        .title(name.to_uppercase())
+        .date("")
+        .source(concat!("chancery ", env!("CARGO_PKG_VERSION")));
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
@@ -69,7 +72,10 @@ fn environment(command: &Command) -> String {
         if let (Some(variable), Some(option)) = (argument.get_env(), argument.get_long()) {
             let (variable, option) = (variable.to_string_lossy(), roff(option));
             // Writing to a string cannot fail.
-            let _ = writeln!(text, ".TP\n\\fB{variable}\\fR\nThe value of \\fB\\-\\-{option}\\fR, unless that is given.");
+            let _ = writeln!(
+                text,
+                ".TP\n\\fB{variable}\\fR\nThe value of \\fB\\-\\-{option}\\fR, unless that is given."
+            );
         }
     }
     text

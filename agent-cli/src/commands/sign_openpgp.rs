@@ -84,10 +84,14 @@ pub(crate) async fn run(global: &Global, args: SignOpenpgp, terminal: &Terminal)
             Ok(Exit::Done)
         }
         Sources::One(Input::Stdin, Output::File(output)) => {
-            files::each(terminal, vec![output], |output| to_file(Arc::clone(&job), Input::Stdin, output)).await
+            files::each(terminal, vec![output], |output| to_file(Arc::clone(&job), Input::Stdin, output))
+                .await
         }
         Sources::One(Input::File(path), Output::File(output)) => {
-            files::each(terminal, vec![path], |path| to_file(Arc::clone(&job), Input::File(path), output.clone())).await
+            files::each(terminal, vec![path], |path| {
+                to_file(Arc::clone(&job), Input::File(path), output.clone())
+            })
+            .await
         }
         Sources::Many(paths) => {
             let work = |path: PathBuf| {
@@ -110,10 +114,13 @@ enum Sources {
 fn sources(args: &SignOpenpgp) -> Result<Sources, Failure> {
     let wrong = |error: &str, hint: &str| Err(Failure::new(Exit::Usage, error).hint(hint));
     match (args.files.as_slice(), &args.output) {
-        ([], output) => Ok(Sources::One(Input::Stdin, output.clone().unwrap_or(Output::Stdout))),
-        ([Input::Stdin], output) => Ok(Sources::One(Input::Stdin, output.clone().unwrap_or(Output::Stdout))),
+        ([] | [Input::Stdin], output) => {
+            Ok(Sources::One(Input::Stdin, output.clone().unwrap_or(Output::Stdout)))
+        }
         ([input], Some(output)) => Ok(Sources::One(input.clone(), output.clone())),
-        (_, Some(_)) => wrong("`--output` is for one file", "leave it out: each signature goes beside its file"),
+        (_, Some(_)) => {
+            wrong("`--output` is for one file", "leave it out: each signature goes beside its file")
+        }
         (inputs, None) => {
             let paths = inputs.iter().map(|input| match input {
                 Input::File(path) => Some(path.clone()),
@@ -130,7 +137,8 @@ fn sources(args: &SignOpenpgp) -> Result<Sources, Failure> {
 /// Signs to a file without a name, so that nothing is written to the standard output unless all went well.
 async fn to_spool(job: &Arc<Job>, input: Input) -> Result<File, Failure> {
     let shown = shown(&input).to_owned();
-    let spool = tempfile::tempfile().map_err(|error| Failure::file("write in", &std::env::temp_dir(), &error))?;
+    let spool =
+        tempfile::tempfile().map_err(|error| Failure::file("write in", &std::env::temp_dir(), &error))?;
     let copy = spool.try_clone().map_err(|error| Failure::file("write", &shown, &error))?;
     make(job, input, copy).await?;
     let mut spool = spool;
@@ -192,8 +200,11 @@ async fn make(job: &Arc<Job>, input: Input, output: File) -> Result<(), Failure>
 struct Begun {
     scheme: Scheme,
     digest: Digest,
-    finish: Box<dyn FnOnce(&[u8]) -> Result<(), Error> + Send>,
+    finish: Finish,
 }
+
+/// Writes what lacks the raw signature.
+type Finish = Box<dyn FnOnce(&[u8]) -> Result<(), Error> + Send>;
 
 fn begin(job: &Job, input: &Input, mut output: File) -> Result<Begun, Error> {
     let (key, hash, created) = (&job.key, job.hash, now());
@@ -259,7 +270,8 @@ pub(super) fn failure(path: &Path, error: &Error) -> Failure {
     let told = |exit| Failure::new(exit, format!("{}: {}", path.display(), chain(error)));
     match error {
         Error::Read(source) if source.kind() == io::ErrorKind::IsADirectory => {
-            Failure::new(Exit::BadArtifact, format!("{}: is a directory", path.display())).hint("name the files in it")
+            Failure::new(Exit::BadArtifact, format!("{}: is a directory", path.display()))
+                .hint("name the files in it")
         }
         Error::Read(source) => Failure::file("read", path, source),
         Error::Write(source) => Failure::file("write the signature of", path, source),

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chancery_formats::openpgp::SigningKey;
 use chancery_formats::rpm::{Edited, Error, Existing, Options, Package, Pending, Prepared, SignatureKind};
@@ -35,6 +35,8 @@ struct Job {
     key: SigningKey,
     options: Options,
     write: Write,
+    /// Held while a header is read.
+    header: Mutex<()>,
 }
 
 pub(crate) async fn run(global: &Global, args: SignRpm, terminal: &Terminal) -> Result<Exit, Failure> {
@@ -58,6 +60,7 @@ pub(crate) async fn run(global: &Global, args: SignRpm, terminal: &Terminal) -> 
             existing: if args.keep_existing { Existing::Keep } else { Existing::Replace },
         },
         write: if args.in_place { Write::InPlace } else { Write::Replace },
+        header: Mutex::new(()),
     });
     files::each(terminal, args.files, |path| sign(Arc::clone(&job), path)).await
 }
@@ -92,8 +95,14 @@ struct Read {
     file: File,
 }
 
+/// Headers are read and signed over one at a time: there are packages with headers of megabytes, and with the memory
+/// of several at once, 128 packages of 30,000 files took 66 MiB. A payload is read beside others.
 fn prepare(job: &Job, path: &Path) -> Result<Read, Failure> {
+    let one = job.header.lock().unwrap_or_else(PoisonError::into_inner);
     let (package, file) = Package::open(path).map_err(|error| failure(path, &error))?;
+    if package.needs_payload(&job.options) {
+        drop(one);
+    }
     if job.write == Write::InPlace {
         // Better to know it before a signature is made.
         writable(path)?;
@@ -105,17 +114,20 @@ fn prepare(job: &Job, path: &Path) -> Result<Read, Failure> {
 
 /// Writes the signed package. The temporary file is held here and not on the thread that fills it, so that it goes at
 /// once if the run is interrupted.
-async fn attach(pending: Pending, raw: Vec<Vec<u8>>, file: File, path: PathBuf, write: Write) -> Result<(), Failure> {
+async fn attach(
+    pending: Pending,
+    raw: Vec<Vec<u8>>,
+    file: File,
+    path: PathBuf,
+    write: Write,
+) -> Result<(), Failure> {
     let edited = pending.finish(&raw).map_err(|error| failure(&path, &error))?;
     if write == Write::InPlace && edited.fits_in_place() {
         return blocking(move || write_in_place(&edited, &path)).await;
     }
     let replacement = Replacement::of(&path, &file)?;
     let copy = replacement.writer()?;
-    blocking(move || {
-        edited.write_to(&file, copy).map(drop).map_err(|error| failure(&path, &error))
-    })
-    .await?;
+    blocking(move || edited.write_to(&file, copy).map(drop).map_err(|error| failure(&path, &error))).await?;
     blocking(move || replacement.commit()).await
 }
 
@@ -135,7 +147,9 @@ pub(super) fn failure(path: &Path, error: &Error) -> Failure {
     let file = path.display();
     let bad = || Failure::new(Exit::BadArtifact, format!("{file}: {}", chain(error)));
     match error {
-        Error::Read { source, .. } if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+        Error::Read { source, .. }
+            if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) =>
+        {
             Failure::file("read", path, source)
         }
         Error::Write(source) => Failure::file("write the signed copy of", path, source),

@@ -63,7 +63,10 @@ fn text(report: &StatusReport) -> String {
         lines.push(format!("  cannot be written, so nothing is signed: {}", audit.fault));
     }
     if !report.policy_fault.is_empty() {
-        lines.push(format!("policy: the last reload was refused, the one before is in force: {}", report.policy_fault));
+        lines.push(format!(
+            "policy: the last reload was refused, the one before is in force: {}",
+            report.policy_fault
+        ));
     }
     lines.join("\n")
 }
@@ -162,7 +165,12 @@ mod tests {
             signatures: 7,
             refusals: 0,
             tokens: vec![token],
-            audit: AuditStatus { file: "a".into(), sequence: 9, head: "00".into(), fault: audit_fault.into() },
+            audit: AuditStatus {
+                file: "a".into(),
+                sequence: 9,
+                head: "00".into(),
+                fault: audit_fault.into(),
+            },
             extensions: vec![],
         }
     }

@@ -40,7 +40,9 @@ pub(crate) async fn run(global: &Global, args: VerifyOpenpgp, terminal: &Termina
     let certificates = Arc::new(certificates(global, args.certificates).await?);
     let (signature, output) = (args.signature, args.output.clone());
     let spool = match &output {
-        Some(Output::Stdout) => Some(tempfile::tempfile().map_err(|error| Failure::file("write in", &std::env::temp_dir(), &error))?),
+        Some(Output::Stdout) => Some(
+            tempfile::tempfile().map_err(|error| Failure::file("write in", &std::env::temp_dir(), &error))?,
+        ),
         _ => None,
     };
     let work = |path: PathBuf| {
@@ -83,7 +85,8 @@ async fn one(
         let failed = |error: &VerifyError| failure(&path, error);
         let data = File::open(&path).map_err(|error| Failure::file("read", &path, &error))?;
         if data.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            return Err(Failure::new(Exit::BadArtifact, format!("{}: is a directory", path.display())).hint("name the files in it"));
+            return Err(Failure::new(Exit::BadArtifact, format!("{}: is a directory", path.display()))
+                .hint("name the files in it"));
         }
         match signed {
             Signed::Detached(signature) => {
@@ -92,13 +95,16 @@ async fn one(
             }
             Signed::Message(Some(Output::File(output))) => {
                 let replacement = Replacement::at(&output)?;
-                let good = verify_message(&certificates, data, &mut replacement.file()).map_err(|error| failed(&error))?;
+                let good = verify_message(&certificates, data, &mut replacement.file())
+                    .map_err(|error| failed(&error))?;
                 replacement.commit()?;
                 Ok(good)
             }
             Signed::Message(_) => {
                 let mut output: Box<dyn Write> = match spool {
-                    Some(spool) => Box::new(spool.map_err(|error| Failure::file("write in", &std::env::temp_dir(), &error))?),
+                    Some(spool) => Box::new(
+                        spool.map_err(|error| Failure::file("write in", &std::env::temp_dir(), &error))?,
+                    ),
                     None => Box::new(io::sink()),
                 };
                 verify_message(&certificates, data, &mut output).map_err(|error| failed(&error))
@@ -111,8 +117,11 @@ async fn one(
 fn read_signature(path: &Path) -> Result<Vec<u8>, Failure> {
     let cannot = |error: io::Error| Failure::file("read", path, &error);
     if fs::metadata(path).map_err(cannot)?.len() > MAX_SIGNATURE {
-        return Err(Failure::new(Exit::BadArtifact, format!("{}: is too large for a detached signature", path.display()))
-            .hint("the signature comes with `--signature`, the signed file without an option"));
+        return Err(Failure::new(
+            Exit::BadArtifact,
+            format!("{}: is too large for a detached signature", path.display()),
+        )
+        .hint("the signature comes with `--signature`, the signed file without an option"));
     }
     fs::read(path).map_err(cannot)
 }
@@ -137,7 +146,9 @@ fn failure(path: &Path, error: &VerifyError) -> Failure {
         VerifyError::UnknownKey(_) => {
             told(Exit::Failed).hint("give that key's certificate too, if you trust it: `--cert FILE`")
         }
-        VerifyError::BadSignature { .. } => told(Exit::Failed).hint("do not use the file; fetch it and its signature again"),
+        VerifyError::BadSignature { .. } => {
+            told(Exit::Failed).hint("do not use the file; fetch it and its signature again")
+        }
         VerifyError::Malformed(_) => told(Exit::BadArtifact)
             .hint("a detached signature is looked for in FILE.asc and FILE.sig; `--signature` names another"),
         VerifyError::Io(source) => Failure::file("verify", path, source),

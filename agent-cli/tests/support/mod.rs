@@ -1,12 +1,13 @@
 //! Runs the binary, and stands in for chanceryd: the real one is tested with it in the crate `tests`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at what it did not expect")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -14,7 +15,9 @@ use std::thread;
 use bytes::BytesMut;
 use chancery_protocol::frame::Frame;
 use chancery_protocol::hello::{FromClient, FromDaemon, HELLO_VERSION, Welcome};
-use chancery_protocol::{Algorithm, ByteBuf, CertificateKind, Format, Message, Reason, Refusal, Scheme, admin, agent};
+use chancery_protocol::{
+    Algorithm, ByteBuf, CertificateKind, Format, Message, Reason, Refusal, Scheme, admin, agent,
+};
 use tempfile::TempDir;
 
 /// What a run of the binary left.
@@ -64,7 +67,14 @@ impl Bench {
     }
 
     pub(crate) fn run_with(&self, line: &str, stdin: &[u8]) -> Run {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_chancery"))
+        let mut child = self.spawn(line);
+        // A run that fails early reads nothing.
+        let _ = child.stdin.take().unwrap().write_all(stdin);
+        Self::wait(child)
+    }
+
+    pub(crate) fn spawn(&self, line: &str) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_chancery"))
             .args(line.split_whitespace())
             .current_dir(self.dir.path())
             .env("CHANCERY_SOCKET", self.path("agent.sock"))
@@ -74,9 +84,10 @@ impl Bench {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        // A run that fails early reads nothing.
-        let _ = child.stdin.take().unwrap().write_all(stdin);
+            .unwrap()
+    }
+
+    pub(crate) fn wait(child: Child) -> Run {
         let output = child.wait_with_output().unwrap();
         Run {
             code: output.status.code().unwrap(),
@@ -105,6 +116,8 @@ pub(crate) struct Fake {
     pub(crate) connections: Arc<AtomicUsize>,
     pub(crate) signed: Arc<Mutex<Vec<agent::Context>>>,
     pub(crate) behaviour: Arc<Mutex<Behaviour>>,
+    /// Requests to sign so far.
+    pub(crate) asked: Arc<AtomicUsize>,
 }
 
 /// What the stand-in does.
@@ -118,6 +131,8 @@ pub(crate) struct Behaviour {
     pub(crate) refuse: Option<Reason>,
     /// Answers with the signature of another digest.
     pub(crate) wrong_signatures: bool,
+    /// Answers no request to sign.
+    pub(crate) silent: bool,
     pub(crate) token_state: &'static str,
 }
 
@@ -130,6 +145,7 @@ impl Default for Behaviour {
             certificate: None,
             refuse: None,
             wrong_signatures: false,
+            silent: false,
             token_state: "ready",
         }
     }
@@ -148,12 +164,14 @@ impl Fake {
             connections: Arc::default(),
             signed: Arc::default(),
             behaviour: Arc::new(Mutex::new(behaviour)),
+            asked: Arc::default(),
         };
         let daemon = Daemon {
             spki: tool("openssl", &["pkey", "-in", "key.pem", "-pubout", "-outform", "DER"], &dir),
             dir,
             signed: Arc::clone(&fake.signed),
             behaviour: Arc::clone(&fake.behaviour),
+            asked: Arc::clone(&fake.asked),
         };
         let connections = Arc::clone(&fake.connections);
         daemon.clone().listen(bench.path("agent.sock"), connections, Daemon::agent);
@@ -172,10 +190,16 @@ struct Daemon {
     spki: Vec<u8>,
     signed: Arc<Mutex<Vec<agent::Context>>>,
     behaviour: Arc<Mutex<Behaviour>>,
+    asked: Arc<AtomicUsize>,
 }
 
 impl Daemon {
-    fn listen<Q: Message, A: Message>(self, socket: PathBuf, count: Arc<AtomicUsize>, answer: fn(&Self, Q) -> A) {
+    fn listen<Q: Message, A: Message>(
+        self,
+        socket: PathBuf,
+        count: Arc<AtomicUsize>,
+        answer: fn(&Self, Q) -> A,
+    ) {
         let listener = UnixListener::bind(socket).unwrap();
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -242,6 +266,10 @@ impl Daemon {
                 None => refused(Reason::NotPermitted),
             },
             agent::Request::Sign(ask) if ask.key.as_str() == "release" => {
+                self.asked.fetch_add(1, Ordering::SeqCst);
+                while self.behaviour.lock().unwrap().silent {
+                    thread::park();
+                }
                 if let Some(reason) = behaviour.refuse {
                     return refused(reason);
                 }
@@ -252,7 +280,9 @@ impl Daemon {
                     digest[0] ^= u8::from(behaviour.wrong_signatures);
                     ByteBuf::from(self.sign(scheme, &digest))
                 };
-                agent::Response::Signatures(agent::Signatures { signatures: ask.digests.iter().map(sign).collect() })
+                agent::Response::Signatures(agent::Signatures {
+                    signatures: ask.digests.iter().map(sign).collect(),
+                })
             }
             _ => refused(Reason::NotPermitted),
         }
@@ -299,7 +329,9 @@ impl Daemon {
                 self.behaviour.lock().unwrap().certificate = Some(ask.bytes.into_vec());
                 admin::Response::Done(admin::Done { message: "stored".into() })
             }
-            admin::Request::Reload(_) => admin::Response::Done(admin::Done { message: "1 key in force".into() }),
+            admin::Request::Reload(_) => {
+                admin::Response::Done(admin::Done { message: "1 key in force".into() })
+            }
         }
     }
 
@@ -330,6 +362,10 @@ impl Daemon {
             }
             _ => &["-rawin"],
         };
-        tool("openssl", &[&["pkeyutl", "-sign", "-inkey", "key.pem", "-in", input], options].concat(), &self.dir)
+        tool(
+            "openssl",
+            &[&["pkeyutl", "-sign", "-inkey", "key.pem", "-in", input], options].concat(),
+            &self.dir,
+        )
     }
 }

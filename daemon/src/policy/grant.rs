@@ -169,7 +169,7 @@ mod tests {
 
     /// A Monday at noon.
     fn noon() -> ZonedDateTime {
-        date(2026, 11, 23).at(12, 0, 0, 0).to_zoned_date_time(TimeZone::UTC).unwrap()
+        date(2026, 11, 23).at(12, 0, 0, 0).to_zoned_datetime(TimeZone::UTC).unwrap()
     }
 
     fn reason(policy: &Policy, peer: &Peer, order: &Order) -> Option<Reason> {

@@ -92,7 +92,7 @@ mod tests {
     use jiff::tz::TimeZone;
 
     fn at(hour: i8, minute: i8) -> ZonedDateTime {
-        date(2026, 11, 23).at(hour, minute, 0, 0).to_zoned_date_time(TimeZone::UTC).unwrap()
+        date(2026, 11, 23).at(hour, minute, 0, 0).to_zoned_datetime(TimeZone::UTC).unwrap()
     }
 
     #[test]

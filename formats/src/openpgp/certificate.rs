@@ -79,9 +79,10 @@ impl Certificate {
         valid.primary_key().key_expiration_time().map(seconds)
     }
 
-    /// The user ids, in the certificate's order; what is not UTF-8 is shown with replacement characters.
+    /// The user ids, in the certificate's order, fit for a terminal: what is not UTF-8, and control characters, are
+    /// shown as replacement characters.
     pub fn user_ids(&self) -> Vec<String> {
-        let value = |user_id: &[u8]| String::from_utf8_lossy(user_id).into_owned();
+        let value = |user_id: &[u8]| String::from_utf8_lossy(user_id).replace(char::is_control, "\u{fffd}");
         self.cert.userids().map(|user_id| value(user_id.userid().value())).collect()
     }
 

@@ -103,6 +103,9 @@ pub enum Error {
         /// The digest as the package has it.
         expected: String,
     },
+    /// A part of the package's name holds what no name should.
+    #[error("the package's {0} holds a control character; no rpmbuild makes such a package")]
+    ControlCharacter(&'static str),
     /// Header-and-payload signatures are not for packages of format 6.
     #[error("a package of format 6 takes no header-and-payload signature; leave that option out")]
     NoV3InFormat6,

@@ -135,7 +135,11 @@ fn kind(main: &Header) -> Kind {
 }
 
 fn identity(main: &Header) -> Result<Identity, Error> {
-    let text = |tag, what| main.string(tag).ok_or(Error::Missing(what));
+    let text = |tag, what| {
+        let text = main.string(tag).ok_or(Error::Missing(what))?;
+        // It will stand in logs and on terminals.
+        if text.chars().any(char::is_control) { Err(Error::ControlCharacter(what)) } else { Ok(text) }
+    };
     let arch = match kind(main) {
         Kind::Binary => text(tags::ARCH, "architecture")?,
         Kind::Source if main.has(tags::NOSOURCE) || main.has(tags::NOPATCH) => "nosrc".to_owned(),

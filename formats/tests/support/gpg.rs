@@ -1,5 +1,7 @@
 //! GnuPG with a home of its own.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -14,7 +16,13 @@ pub struct Gpg {
 
 impl Gpg {
     pub fn new() -> Self {
-        Self { home: tempfile::Builder::new().prefix("cg").tempdir_in("/tmp").unwrap() }
+        Self {
+            home: tempfile::Builder::new()
+                .prefix("cg")
+                .permissions(Permissions::from_mode(0o700))
+                .tempdir_in("/tmp")
+                .unwrap(),
+        }
     }
 
     pub fn home(&self) -> &Path {
