@@ -194,7 +194,8 @@ impl Tally {
     }
 }
 
-fn defect() -> Failure {
+/// What a panic becomes.
+pub(crate) fn defect() -> Failure {
     Failure::new(Exit::Failed, "chancery has a defect, and left this as it was")
         .hint("please report it with the command")
 }

@@ -13,6 +13,7 @@ mod exit;
 mod failure;
 mod files;
 mod key;
+mod lane;
 mod output;
 mod signer;
 mod terminal;

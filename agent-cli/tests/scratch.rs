@@ -45,7 +45,11 @@ fn measure() {
     };
     let p = bench.path("rpmbuild/RPMS/noarch/many-1-1.noarch.rpm");
     println!("many: {} bytes", fs::metadata(&p).unwrap().len());
- fs::copy(&p, bench.path("one.rpm")).unwrap(); time("sign rpm --key release one.rpm");fs::copy(&p, bench.path("one.rpm")).unwrap(); time("sign rpm --key release one.rpm"); time("verify rpm --cert release.asc one.rpm");
+    fs::copy(&p, bench.path("one.rpm")).unwrap();
+    time("sign rpm --key release one.rpm");
+    fs::copy(&p, bench.path("one.rpm")).unwrap();
+    time("sign rpm --key release one.rpm");
+    time("verify rpm --cert release.asc one.rpm");
     let mut names = vec![];
     for n in 0..128 {
         fs::copy(&p, bench.path(&format!("m{n}.rpm"))).unwrap();
@@ -53,14 +57,6 @@ fn measure() {
     }
 
     time("keys");
-
-
-
-
-
-
-
-
 
     time(&format!("sign rpm --key release {}", names.join(" ")));
     time(&format!("sign rpm --key release {}", names.join(" ")));

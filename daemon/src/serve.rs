@@ -49,10 +49,12 @@ pub fn run(args: &Serve) -> Result<()> {
 
 /// No core dump and no debugger, and as many connections as the system allows.
 fn harden() -> Result<()> {
+    // Not dumpable already means no core; the limit says it twice. A unit's sandbox may forbid to change limits, after
+    // it has set them itself.
     prctl::set_dumpable(false)?;
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
-    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     Ok(())
 }
 

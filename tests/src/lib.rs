@@ -1,1 +1,17 @@
-//! To be written.
+//! The harness of the tests that cross processes: a daemon on a private token, and agents that talk to it.
+//!
+//! ```no_run
+//! use chancery_protocol::Algorithm;
+//! use chancery_tests::House;
+//!
+//! let house = House::builder().key("release", Algorithm::Rsa2048).start();
+//! let said = house.chancery(&["keys"]);
+//! assert_eq!(said.stdout, "release  rsa2048\n");
+//! ```
+
+mod house;
+mod process;
+pub mod tools;
+
+pub use house::{Builder, House, PIN_PATIENCE};
+pub use process::{Output, capped, program, run};

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use chancery_formats::openpgp::SigningKey;
 use chancery_formats::rpm::{Edited, Error, Existing, Options, Package, Pending, Prepared, SignatureKind};
@@ -16,6 +16,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 use crate::files::{self, Deed, Done, blocking};
 use crate::key::Key;
+use crate::lane::Lane;
 use crate::output::Replacement;
 use crate::signer::{Signer, artifact_name};
 use crate::terminal::Terminal;
@@ -35,8 +36,8 @@ struct Job {
     key: SigningKey,
     options: Options,
     write: Write,
-    /// Held while a header is read.
-    header: Mutex<()>,
+    /// Where headers are read.
+    headers: Lane,
 }
 
 pub(crate) async fn run(global: &Global, args: SignRpm, terminal: &Terminal) -> Result<Exit, Failure> {
@@ -60,17 +61,23 @@ pub(crate) async fn run(global: &Global, args: SignRpm, terminal: &Terminal) -> 
             existing: if args.keep_existing { Existing::Keep } else { Existing::Replace },
         },
         write: if args.in_place { Write::InPlace } else { Write::Replace },
-        header: Mutex::new(()),
+        headers: Lane::new()?,
     });
     files::each(terminal, args.files, |path| sign(Arc::clone(&job), path)).await
 }
 
 async fn sign(job: Arc<Job>, path: PathBuf) -> Result<Done, Failure> {
-    let prepared = blocking({
+    let read = {
         let (job, path) = (Arc::clone(&job), path.clone());
-        move || prepare(&job, &path)
-    });
-    let Read { package, prepared, file } = prepared.await?;
+        move || open(&job, &path)
+    };
+    let (package, prepared, file) = match job.headers.run(read).await? {
+        Opened::Prepared(name, prepared, file) => (name, prepared, file),
+        Opened::NeedsPayload(package, file) => {
+            let (job, path) = (Arc::clone(&job), path.clone());
+            blocking(move || prepare(&job, &path, &package, file)).await?
+        }
+    };
     let done = |deed| {
         Done::new(deed)
             .detail("package", package.as_str())
@@ -86,30 +93,35 @@ async fn sign(job: Arc<Job>, path: PathBuf) -> Result<Done, Failure> {
     Ok(done(Deed::Signed))
 }
 
-/// A package as far as it was read.
-struct Read {
-    /// `name-version-release.arch`
-    package: String,
-    prepared: Prepared,
-    /// Stays open: it is the one that will be copied.
-    file: File,
+/// A package as far as it was read, with the open file: that is the one that will be copied.
+enum Opened {
+    Prepared(String, Prepared, File),
+    /// Its payload is still to be read, beside those of others.
+    NeedsPayload(Box<Package>, File),
 }
 
-/// Headers are read and signed over one at a time: there are packages with headers of megabytes, and with the memory
-/// of several at once, 128 packages of 30,000 files took 66 MiB. A payload is read beside others.
-fn prepare(job: &Job, path: &Path) -> Result<Read, Failure> {
-    let one = job.header.lock().unwrap_or_else(PoisonError::into_inner);
+fn open(job: &Job, path: &Path) -> Result<Opened, Failure> {
     let (package, file) = Package::open(path).map_err(|error| failure(path, &error))?;
-    if package.needs_payload(&job.options) {
-        drop(one);
-    }
     if job.write == Write::InPlace {
         // Better to know it before a signature is made.
         writable(path)?;
     }
+    if package.needs_payload(&job.options) {
+        return Ok(Opened::NeedsPayload(Box::new(package), file));
+    }
+    let (name, prepared, file) = prepare(job, path, &package, file)?;
+    Ok(Opened::Prepared(name, prepared, file))
+}
+
+/// The package's name, what is to be signed in it, and its file.
+fn prepare(
+    job: &Job,
+    path: &Path,
+    package: &Package,
+    file: File,
+) -> Result<(String, Prepared, File), Failure> {
     let prepared = package.prepare(&job.options, &job.key, now(), &file);
-    let prepared = prepared.map_err(|error| failure(path, &error))?;
-    Ok(Read { package: package.identity().to_string(), prepared, file })
+    Ok((package.identity().to_string(), prepared.map_err(|error| failure(path, &error))?, file))
 }
 
 /// Writes the signed package. The temporary file is held here and not on the thread that fills it, so that it goes at

@@ -214,6 +214,10 @@ impl TokenSession {
             Attribute::Sensitive(true),
             Attribute::Extractable(false),
             Attribute::Sign(true),
+            // A signing key does nothing else; some tokens allow what a template leaves out.
+            Attribute::Decrypt(false),
+            Attribute::Unwrap(false),
+            Attribute::Derive(false),
         ];
         private.extend_from_slice(&both);
         self.session.generate_key_pair(&mechanism, &public, &private).map_err(|error| ckr::fault(&error))?;
