@@ -53,7 +53,7 @@ pub(crate) struct Global {
     /// carries a signature, a certificate or a message.
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) json: bool,
-    /// Only errors, and what was asked for
+    /// Say only what was asked for, and errors
     #[arg(long, short, global = true, help_heading = GLOBAL)]
     pub(crate) quiet: bool,
 }

@@ -68,6 +68,14 @@ impl<'a> Asked<'a> {
         Self { door: Door::Admin, key: Some(key) }
     }
 
+    /// The systemd unit that makes the socket.
+    fn unit(&self) -> &'static str {
+        match self.door {
+            Door::Agent => "chanceryd.socket",
+            Door::Admin => "chanceryd-admin.socket",
+        }
+    }
+
     fn option(&self) -> &'static str {
         match self.door {
             Door::Agent => "--socket",
@@ -94,19 +102,22 @@ pub(crate) fn failure(error: ClientError, asked: &Asked<'_>) -> Failure {
 
 fn unreachable(path: &Path, source: &io::Error, asked: &Asked<'_>) -> Failure {
     let path = path.display();
-    let option = asked.option();
+    let (option, unit) = (asked.option(), asked.unit());
     match source.kind() {
-        io::ErrorKind::NotFound => Failure::new(Exit::Unavailable, format!("there is no socket at {path}")).hint(
-            format!("is chanceryd running? see `systemctl status chanceryd.socket`, or name another socket with {option}"),
-        ),
+        io::ErrorKind::NotFound => Failure::new(Exit::Unavailable, format!("there is no socket at {path}"))
+            .hint(format!(
+                "is chanceryd running? see `systemctl status {unit}`, or name another socket with {option}"
+            )),
         io::ErrorKind::ConnectionRefused => {
-            Failure::new(Exit::Unavailable, format!("nobody serves the socket {path}"))
-                .hint("start the daemon with `systemctl start chanceryd.socket`; `journalctl -u chanceryd` says why it stopped")
+            Failure::new(Exit::Unavailable, format!("nobody serves the socket {path}")).hint(format!(
+                "start it with `systemctl start {unit}`; `journalctl -u chanceryd` says why it stopped"
+            ))
         }
         io::ErrorKind::PermissionDenied => {
             let failure = Failure::new(Exit::Refused, format!("{} may not open the socket {path}", user()));
             match asked.door {
-                Door::Agent => failure.hint(format!("`ls -l {path}` shows which group may; ask the operator to add you to it")),
+                Door::Agent => failure
+                    .hint(format!("`ls -l {path}` shows which group may; ask the operator to add you to it")),
                 Door::Admin => failure.hint("this is for operators: run it as root, or ask the operator"),
             }
         }
@@ -123,26 +134,25 @@ fn refused(refusal: &Refusal, asked: &Asked<'_>) -> Failure {
     let later = "the command can be repeated; what was signed already is left alone";
     let failure = match (refusal.reason(), asked.door) {
         (Reason::NotPermitted, Door::Agent) => {
-            Failure::new(Exit::Refused, format!("{key} does not exist or you may not use it so")).hint(format!(
+            Failure::new(Exit::Refused, or_said(&format!("{key} does not exist, or you may not use it"))).hint(format!(
                 "`chancery keys` lists yours; otherwise ask the operator for an [[allow]] rule for {}",
                 user()
             ))
         }
         (Reason::NotPermitted, Door::Admin) => Failure::new(Exit::Refused, or_said("this is not yours to ask"))
             .hint("this is for operators: run it as root, or ask the operator"),
-        (Reason::BadRequest, _) => Failure::new(Exit::Failed, format!("the daemon calls the request wrong: {said}")),
+        (Reason::BadRequest, Door::Admin) => Failure::new(Exit::Failed, or_said("the request is wrong")),
+        (Reason::BadRequest, Door::Agent) => {
+            Failure::new(Exit::Failed, format!("the daemon calls the request wrong: {said}"))
+        }
         (Reason::Unsupported, _) => Failure::new(Exit::Refused, or_said(&format!("{key} cannot be used so")))
             .hint("`chancery key show NAME` lists what a key can do"),
         (Reason::NotNow, _) => Failure::new(Exit::Refused, or_said(&format!("{key} may not be used now")))
             .hint("its policy sets a validity or hours; `chancery key show NAME` tells the end, the operator the rest"),
-        (Reason::RateLimited, _) => Failure::new(
-            Exit::Refused,
-            match refusal.retry() {
-                Some(delay) => format!("your rate or quota of {key} is used up for {} s more", delay.as_secs() + 1),
-                None => format!("your rate or quota of {key} is used up"),
-            },
-        )
-        .hint("`--wait SECONDS` waits longer; the operator can raise the limit in the key's policy"),
+        (Reason::RateLimited, _) => {
+            Failure::new(Exit::Refused, or_said(&format!("your rate or quota of {key} is used up")))
+                .hint("`--wait SECONDS` waits longer; the operator can raise the limit in the key's policy")
+        }
         (Reason::Busy, _) => Failure::new(Exit::Unavailable, or_said("the daemon has too many requests of yours waiting"))
             .hint("fewer agents at a time, or more patience with `--wait SECONDS`"),
         (Reason::TokenUnavailable, _) => {
@@ -156,7 +166,9 @@ fn refused(refusal: &Refusal, asked: &Asked<'_>) -> Failure {
         (Reason::Stopping, _) => Failure::new(Exit::Unavailable, or_said("the daemon is stopping")).hint(later),
         (Reason::Exists, _) => Failure::new(Exit::Failed, or_said(&format!("{key} exists already")))
             .hint("choose another name, or `chancery key show NAME` to see what is there"),
-        (Reason::Misconfigured, _) => Failure::new(Exit::Unavailable, or_said("the daemon's configuration is at fault"))
+        (Reason::Misconfigured, Door::Admin) => Failure::new(Exit::Failed, or_said("the daemon's configuration is at fault"))
+            .hint("`chanceryd check` says whether a change is good; `journalctl -u chanceryd` tells more"),
+        (Reason::Misconfigured, Door::Agent) => Failure::new(Exit::Unavailable, or_said("the daemon's configuration is at fault"))
             .hint("the operator has to act: `chancery status` and `journalctl -u chanceryd` tell more"),
         // Internal, and reasons from the future.
         _ => Failure::new(Exit::Unavailable, format!("the daemon failed: {}", or_said("it does not say how")))
@@ -184,9 +196,9 @@ mod tests {
 
     #[test]
     fn a_forbidden_key_and_an_unknown_one_read_the_same_and_name_the_rule_to_ask_for() {
-        let refusal = Refusal::new(Reason::NotPermitted, "no");
+        let refusal = Refusal::new(Reason::NotPermitted, "");
         let failure = failure(ClientError::Refused(refusal), &Asked::about(&name()));
-        assert_eq!(failure.error, "key `release` does not exist or you may not use it so");
+        assert_eq!(failure.error, "key `release` does not exist, or you may not use it");
         assert!(failure.hint.unwrap().contains("[[allow]] rule for user `"));
         assert_eq!((failure.exit, failure.refusal), (Exit::Refused, Some("not-permitted")));
     }
@@ -209,6 +221,11 @@ mod tests {
         ] {
             for asked in [Asked::about(&name()), Asked::admin()] {
                 let failure = refused(&Refusal::new(reason, ""), &asked);
+                let exit = if (reason, asked.door) == (Reason::Misconfigured, Door::Admin) {
+                    Exit::Failed
+                } else {
+                    exit
+                };
                 assert_eq!(failure.exit, exit, "{reason:?}");
                 assert!(!failure.error.is_empty() && !failure.error.ends_with('.'), "{reason:?}");
                 assert!(!failure.error.starts_with(char::is_uppercase), "{reason:?}");

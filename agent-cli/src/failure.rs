@@ -57,7 +57,11 @@ pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error ").next().unwrap_or(&text);
     let mut letters = text.chars();
-    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+    match (letters.next(), letters.clone().next()) {
+        // A word, and no abbreviation such as EOF.
+        (Some(first), Some(second)) if second.is_lowercase() => first.to_lowercase().chain(letters).collect(),
+        _ => text.to_owned(),
+    }
 }
 
 /// An error with all its causes: `what: why: why`.
@@ -86,6 +90,7 @@ mod tests {
     fn system_errors_are_told_in_lower_case_without_their_number() {
         let error = io::Error::from_raw_os_error(13);
         assert_eq!(plain(&error), "permission denied");
+        assert_eq!(plain(&io::Error::other("EOF")), "EOF");
     }
 
     #[test]

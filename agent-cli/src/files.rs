@@ -155,7 +155,8 @@ impl Tally {
                 object.insert("result".into(), json!(done.deed.word()));
                 let mut text = format!("{}: {}", file.display(), done.deed.text());
                 if !done.text.is_empty() {
-                    text = format!("{text} {}", done.text);
+                    let between = if done.text.starts_with('\n') { "" } else { " " };
+                    text = format!("{text}{between}{}", done.text);
                 }
                 // The bar shows what went as usual; what did not is worth a line.
                 let object = Value::Object(object);

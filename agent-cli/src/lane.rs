@@ -4,6 +4,7 @@
 //! kept 40 MB; one keeps 10, and reads thousands of headers a second.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::thread;
 
@@ -24,7 +25,9 @@ impl Lane {
         let cannot = |error: io::Error| {
             Failure::new(Exit::Failed, format!("a thread cannot be started: {}", plain(&error)))
         };
-        thread::Builder::new().spawn(move || inbox.into_iter().for_each(|job| job())).map_err(cannot)?;
+        // A defect that one file brings out does not stop the others.
+        let work = || inbox.into_iter().for_each(|job| drop(catch_unwind(AssertUnwindSafe(job))));
+        thread::Builder::new().spawn(work).map_err(cannot)?;
         Ok(Self { jobs })
     }
 
@@ -38,5 +41,17 @@ impl Lane {
         let job = Box::new(move || drop(reply.send(work())));
         self.jobs.send(job).map_err(|_| defect())?;
         answer.await.unwrap_or_else(|_| Err(defect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_defect_in_one_job_does_not_stop_the_next() {
+        let lane = Lane::new().unwrap();
+        assert_eq!(lane.run::<()>(|| panic!("a defect")).await, Err(defect()));
+        assert_eq!(lane.run(|| Ok(7)).await, Ok(7));
     }
 }

@@ -86,7 +86,7 @@ fn keys_are_listed_shown_and_made() {
     let run = bench.run("key generate other --algorithm rsa2048").expect(0);
     assert_eq!(run.out(), "key `other` made: rsa2048\n");
     assert!(
-        run.stderr.contains("hint: nobody may use it yet") && run.stderr.contains("make-cert other"),
+        run.stderr.contains("hint: nobody may sign with it yet") && run.stderr.contains("make-cert other"),
         "{}",
         run.stderr
     );
@@ -101,7 +101,7 @@ fn an_unknown_key_is_told_with_the_rule_to_ask_for() {
     for line in ["key show nobody", "sign openpgp --key nobody a", "key cert nobody --openpgp"] {
         let run = bench.run(line).expect(3);
         assert!(
-            run.stderr.contains("error: key `nobody` does not exist or you may not use it so"),
+            run.stderr.contains("error: key `nobody` does not exist, or you may not use it"),
             "{}",
             run.stderr
         );
@@ -319,7 +319,7 @@ fn a_refusal_or_a_wrong_signature_leaves_the_package_as_it_was() {
     let names = || fs::read_dir(bench.dir.path()).unwrap().count();
     let count = names();
     for (refuse, wrong, code, says) in [
-        (Some(Reason::NotPermitted), false, 3, "does not exist or you may not use it so"),
+        (Some(Reason::NotPermitted), false, 3, "does not exist, or you may not use it"),
         (Some(Reason::TokenUnavailable), false, 4, "the token cannot sign now"),
         (Some(Reason::AuditUnavailable), false, 4, "the audit trail cannot be written"),
         (Some(Reason::RateLimited), false, 3, "your rate or quota of key `release` is used up"),

@@ -1,1 +1,158 @@
-//! To be written.
+//! What the fuzz targets do with their input: one function for each decoder that meets bytes from outside.
+//!
+//! A function ends quietly whether the decoder takes the bytes or refuses them, and panics where a promise is broken:
+//! what was decoded has to encode to something that decodes to the same. The functions are an ordinary library, so
+//! that `fuzz/tests/seeds.rs` can walk every seed without a fuzzer. `make fuzz` runs the targets.
+
+use std::io::{self, Cursor};
+
+use bytes::BytesMut;
+use chancery_audit::Verifier;
+use chancery_formats::openpgp::{Certificate, verify_detached, verify_message};
+use chancery_formats::rpm::Package;
+use chancery_protocol::frame::{self, Frame};
+use chancery_protocol::{KeyName, Message, PublicKey, admin, agent, hello};
+
+/// A decoder under test, with the name of its target and of its folder in `fuzz/seeds`.
+pub const DECODERS: [(&str, fn(&[u8])); 13] = [
+    ("frame", frame),
+    ("hello", hello),
+    ("agent_request", agent_request),
+    ("agent_response", agent_response),
+    ("admin_request", admin_request),
+    ("admin_response", admin_response),
+    ("key_name", key_name),
+    ("public_key", public_key),
+    ("audit_trail", audit_trail),
+    ("openpgp_certificate", openpgp_certificate),
+    ("openpgp_signature", openpgp_signature),
+    ("openpgp_message", openpgp_message),
+    ("rpm", rpm),
+];
+
+/// A stream of frames, as a socket hands it over; written again, they are the bytes that were read.
+pub fn frame(data: &[u8]) {
+    let mut buffer = BytesMut::from(data);
+    let mut again = BytesMut::new();
+    while let Ok(Some(frame)) = Frame::take(&mut buffer) {
+        frame::put(&mut again, frame.version, frame.kind, frame.id, &frame.body);
+    }
+    assert!(data.starts_with(&again), "frames change on their way");
+}
+
+/// Both directions of the hello exchange.
+pub fn hello(data: &[u8]) {
+    message::<hello::FromClient>(data);
+    message::<hello::FromDaemon>(data);
+}
+
+/// What the daemon reads on the agents' socket.
+pub fn agent_request(data: &[u8]) {
+    message::<agent::Request>(data);
+}
+
+/// What agents read.
+pub fn agent_response(data: &[u8]) {
+    message::<agent::Response>(data);
+}
+
+/// What the daemon reads on the operator's socket.
+pub fn admin_request(data: &[u8]) {
+    message::<admin::Request>(data);
+}
+
+/// What operators read.
+pub fn admin_response(data: &[u8]) {
+    message::<admin::Response>(data);
+}
+
+/// A key's name, on the wire and on the command line.
+pub fn key_name(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    if let Ok(name) = text.parse::<KeyName>() {
+        assert_eq!(name.as_str(), text, "a name changes when it is read");
+    }
+}
+
+/// A SubjectPublicKeyInfo, which a token or a daemon hands over.
+pub fn public_key(data: &[u8]) {
+    let Ok(key) = PublicKey::from_spki(data) else { return };
+    let der = key.to_spki().unwrap_or_else(|error| panic!("a key that was read cannot be written: {error}"));
+    let again = PublicKey::from_spki(&der).unwrap_or_else(|error| panic!("a key that was written cannot be read: {error}"));
+    assert!(again == key, "a key changes on its way");
+}
+
+/// A file of an audit trail.
+pub fn audit_trail(data: &[u8]) {
+    let mut verifier = Verifier::new(None);
+    if verifier.file("trail", data).is_ok() {
+        let _ = verifier.finish();
+    }
+}
+
+/// OpenPGP certificates, armored or binary, and everything that is asked of one.
+pub fn openpgp_certificate(data: &[u8]) {
+    let _ = Certificate::parse(data);
+    for certificate in Certificate::parse_all(data).unwrap_or_default() {
+        let _ = (certificate.fingerprint(), certificate.key_id(), certificate.created(), certificate.expires());
+        let _ = (certificate.user_ids(), certificate.subkeys());
+        let _ = certificate.to_armored();
+        let Ok(bytes) = certificate.to_binary() else { continue };
+        let again = Certificate::parse(&bytes)
+            .unwrap_or_else(|error| panic!("a certificate that was written cannot be read: {error}"));
+        assert_eq!(again.fingerprint(), certificate.fingerprint(), "a certificate changes on its way");
+    }
+}
+
+/// A detached signature, armored or binary. No certificate is known, so that none is good.
+pub fn openpgp_signature(data: &[u8]) {
+    assert!(verify_detached(&[], data, &b"data"[..]).is_err(), "a signature by nobody is good");
+}
+
+/// An inline or cleartext signed message. No certificate is known, so that none is good.
+pub fn openpgp_message(data: &[u8]) {
+    assert!(verify_message(&[], Cursor::new(data), &mut io::sink()).is_err(), "a message by nobody is good");
+}
+
+/// An RPM package: lead, headers, what they say, and the package without its signatures.
+pub fn rpm(data: &[u8]) {
+    let mut original = Cursor::new(data);
+    let Ok(package) = Package::parse(&mut original) else { return };
+    let _ = (package.identity().to_string(), package.kind(), package.format(), package.covers_payload());
+    let _ = (package.signatures(), package.header_digest());
+    assert!(package.payload_offset() <= data.len() as u64, "the payload begins behind the file's end");
+    let Some(edited) = package.without_signatures() else { return };
+    let mut output = Vec::new();
+    let written = edited
+        .write_to(&mut original, &mut output)
+        .unwrap_or_else(|error| panic!("a package that was read cannot be written: {error}"));
+    assert_eq!(written, output.len() as u64, "the length of what was written is not true");
+    let again = Package::parse(&mut output.as_slice())
+        .unwrap_or_else(|error| panic!("a package that was written cannot be read: {error}"));
+    assert!(again.signatures().is_empty(), "a signature is left");
+    let (payload, same) = (package.payload_offset(), again.payload_offset());
+    assert_eq!(data.get(at(payload)..), output.get(at(same)..), "the payload changes");
+}
+
+fn at(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}
+
+/// The first byte is the message type, the rest the body. What decodes, encodes to the same bytes: there is one form.
+fn message<M: Message>(data: &[u8]) {
+    let Some((&kind, body)) = data.split_first() else { return };
+    let Ok(message) = M::decode(kind, body) else { return };
+    let mut out = BytesMut::new();
+    // A message may have been decoded from fewer bytes than it takes to write.
+    if message.put(1, 7, &mut out).is_err() {
+        return;
+    }
+    let frame = Frame::take(&mut out);
+    let Ok(Some(frame)) = frame else { panic!("a message that was written is no frame") };
+    assert_eq!((frame.version, frame.kind, frame.id), (1, kind, 7), "a frame's header changes on its way");
+    let Ok(again) = M::decode(frame.kind, &frame.body) else { panic!("a message that was written cannot be read") };
+    let mut twice = BytesMut::new();
+    assert!(again.put(1, 7, &mut twice).is_ok(), "a message that was written once cannot be written twice");
+    let twice = Frame::take(&mut twice);
+    assert!(twice.is_ok_and(|twice| twice.is_some_and(|twice| twice.body == frame.body)), "a message changes on its way");
+}

@@ -268,6 +268,30 @@ impl House {
         run(command.current_dir(self.folder.path()).args(args))
     }
 
+    /// Runs a line of shell in the house's folder, where `chancery` means the agent talking to this daemon.
+    #[track_caller]
+    pub fn shell(&self, line: &str) -> Output {
+        let mut command = capped(120, "bash");
+        self.point(&mut command);
+        let programs = program("chancery").parent().expect("a folder").to_owned();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&path)));
+        command.env("PATH", path.expect("a search path")).current_dir(self.folder.path());
+        run(command.args(["-o", "pipefail", "-c", line]))
+    }
+
+    /// What `chancery status --json` says.
+    #[track_caller]
+    pub fn status_json(&self) -> serde_json::Value {
+        let said = self.chancery(&["status", "--json"]).text();
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
+    }
+
+    /// Whether the daemon has not ended.
+    pub fn runs(&mut self) -> bool {
+        self.daemon.as_mut().is_some_and(|child| child.try_wait().expect("its state").is_none())
+    }
+
     /// What `chancery status` says.
     pub fn status(&self) -> String {
         self.chancery(&["status"]).text()

@@ -37,7 +37,7 @@ pub(crate) async fn run(global: &Global, args: KeyGenerate, terminal: &Terminal)
     );
     if nobody_yet {
         terminal.hint(format_args!(
-            "nobody may use it yet: add an [[allow]] rule to keys.d/{name}.toml and run `chancery reload`"
+            "nobody may sign with it yet: add an [[allow]] rule to keys.d/{name}.toml and run `chancery reload`"
         ));
     }
     terminal.hint(format_args!(

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use chancery_formats::openpgp::SigningKey;
 use chancery_formats::rpm::{Edited, Error, Existing, Options, Package, Pending, Prepared, SignatureKind};
 use chancery_protocol::{Algorithm, Format, Scheme};
+use tokio::sync::Semaphore;
 
 use crate::args::{Global, SignRpm};
 use crate::clock::now;
@@ -38,6 +39,8 @@ struct Job {
     write: Write,
     /// Where headers are read.
     headers: Lane,
+    /// Turns to read a payload.
+    payloads: Semaphore,
 }
 
 pub(crate) async fn run(global: &Global, args: SignRpm, terminal: &Terminal) -> Result<Exit, Failure> {
@@ -62,22 +65,13 @@ pub(crate) async fn run(global: &Global, args: SignRpm, terminal: &Terminal) -> 
         },
         write: if args.in_place { Write::InPlace } else { Write::Replace },
         headers: Lane::new()?,
+        payloads: Semaphore::new(files::blocking_threads()),
     });
     files::each(terminal, args.files, |path| sign(Arc::clone(&job), path)).await
 }
 
 async fn sign(job: Arc<Job>, path: PathBuf) -> Result<Done, Failure> {
-    let read = {
-        let (job, path) = (Arc::clone(&job), path.clone());
-        move || open(&job, &path)
-    };
-    let (package, prepared, file) = match job.headers.run(read).await? {
-        Opened::Prepared(name, prepared, file) => (name, prepared, file),
-        Opened::NeedsPayload(package, file) => {
-            let (job, path) = (Arc::clone(&job), path.clone());
-            blocking(move || prepare(&job, &path, &package, file)).await?
-        }
-    };
+    let (package, prepared, file) = read(&job, &path).await?;
     let done = |deed| {
         Done::new(deed)
             .detail("package", package.as_str())
@@ -93,33 +87,42 @@ async fn sign(job: Arc<Job>, path: PathBuf) -> Result<Done, Failure> {
     Ok(done(Deed::Signed))
 }
 
-/// A package as far as it was read, with the open file: that is the one that will be copied.
-enum Opened {
-    Prepared(String, Prepared, File),
-    /// Its payload is still to be read, beside those of others.
-    NeedsPayload(Box<Package>, File),
+/// The package's name, what is to be signed in it, and its file, which is the one that will be copied.
+type Read = (String, Prepared, File);
+
+async fn read(job: &Arc<Job>, path: &Path) -> Result<Read, Failure> {
+    let header = {
+        let (job, path) = (Arc::clone(job), path.to_owned());
+        move || {
+            let (package, file) = open(&job, &path)?;
+            let header_is_enough = !package.needs_payload(&job.options);
+            header_is_enough.then(|| prepare(&job, &path, &package, file)).transpose()
+        }
+    };
+    if let Some(read) = job.headers.run(header).await? {
+        return Ok(read);
+    }
+    // The payload is read beside those of others, and the header kept for it: of a few packages at a time.
+    let _turn = job.payloads.acquire().await;
+    let again = {
+        let (job, path) = (Arc::clone(job), path.to_owned());
+        move || open(&job, &path)
+    };
+    let (package, file) = job.headers.run(again).await?;
+    let (job, path) = (Arc::clone(job), path.to_owned());
+    blocking(move || prepare(&job, &path, &package, file)).await
 }
 
-fn open(job: &Job, path: &Path) -> Result<Opened, Failure> {
-    let (package, file) = Package::open(path).map_err(|error| failure(path, &error))?;
+fn open(job: &Job, path: &Path) -> Result<(Package, File), Failure> {
+    let opened = Package::open(path).map_err(|error| failure(path, &error))?;
     if job.write == Write::InPlace {
         // Better to know it before a signature is made.
         writable(path)?;
     }
-    if package.needs_payload(&job.options) {
-        return Ok(Opened::NeedsPayload(Box::new(package), file));
-    }
-    let (name, prepared, file) = prepare(job, path, &package, file)?;
-    Ok(Opened::Prepared(name, prepared, file))
+    Ok(opened)
 }
 
-/// The package's name, what is to be signed in it, and its file.
-fn prepare(
-    job: &Job,
-    path: &Path,
-    package: &Package,
-    file: File,
-) -> Result<(String, Prepared, File), Failure> {
+fn prepare(job: &Job, path: &Path, package: &Package, file: File) -> Result<Read, Failure> {
     let prepared = package.prepare(&job.options, &job.key, now(), &file);
     Ok((package.identity().to_string(), prepared.map_err(|error| failure(path, &error))?, file))
 }
