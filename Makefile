@@ -11,8 +11,8 @@ PREFIX ?= /usr
 # What rustc needs to build the workspace: OpenSSL, and libclang, which reads OpenSSL's headers.
 BUILD_NEEDS := gcc libc6-dev libclang-dev libssl-dev pkg-config
 # Tokens, and the judges of signatures.
-DEMO_NEEDS := $(BUILD_NEEDS) gnupg procps rpm softhsm2
-TEST_NEEDS := $(DEMO_NEEDS) acl attr gpgv groff-base opensc openssl p11-kit p11-kit-modules sqv strace time util-linux
+DEMO_NEEDS := $(BUILD_NEEDS) gnupg rpm softhsm2
+TEST_NEEDS := $(DEMO_NEEDS) gpgv groff-base mount opensc openssl p11-kit p11-kit-modules sqv strace util-linux
 # libFuzzer is C++; systemd judges its units.
 CHECK_NEEDS := $(BUILD_NEEDS) g++ git shellcheck systemd
 
@@ -71,12 +71,13 @@ check: check-scripts check-code check-deny check-fuzz ## Check everything that c
 .PHONY: check-scripts
 check-scripts:
 	scripts/apt.sh $(CHECK_NEEDS)
-	shellcheck .ci/run $$(find . -name target -prune -o -name '*.sh' -print)
+	shellcheck --severity=warning .ci/run $$(find . -name target -prune -o -name '*.sh' -print)
 	systemd/check.sh
 
 .PHONY: check-code
 check-code:
 	scripts/apt.sh $(BUILD_NEEDS)
+	cargo clippy --version >/dev/null 2>&1 || rustup component add clippy rustfmt
 	cargo fmt --all --check
 	scripts/check-directions.sh
 	cargo clippy $(CARGO_BUILD) --workspace --all-targets --all-features -- -D warnings
@@ -101,7 +102,7 @@ fuzz: ## Fuzz every decoder, FUZZ_SECONDS (30) each
 
 .PHONY: bench
 bench: ## Measure the daemon against a program that calls the token directly
-	scripts/apt.sh $(DEMO_NEEDS)
+	scripts/apt.sh $(DEMO_NEEDS) openssl
 	cargo build --release $(LOCKED) --workspace --bins
 	cargo run --release $(LOCKED) -p chancery-tests --bin bench
 

@@ -28,12 +28,16 @@ run() {
     shift
     mkdir -p "$out/findings"
     failed=
-    for target in ${*:-$(targets)}; do
-        mkdir -p "$out/corpus/$target"
+    # shellcheck disable=SC2046 # one word for each target
+    [ $# -gt 0 ] || set -- $(targets)
+    for target in "$@"; do
+        corpus=$out/corpus/$target
+        mkdir -p "$corpus"
+        seed "$target" "$corpus"
         echo "== $target, $seconds seconds"
         # A package of 72 KiB is the longest seed; frames have 64 KiB.
         log=$out/$target.log
-        if "$out/$host/debug/fuzz-$(echo "$target" | tr _ -)" "$out/corpus/$target" "fuzz/seeds/$target" \
+        if "$out/$host/debug/fuzz-$(echo "$target" | tr _ -)" "$corpus" \
             -max_total_time="$seconds" -max_len=131072 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
             -artifact_prefix="$out/findings/$target-" >"$log" 2>&1 </dev/null; then
             grep -E '^Done|new_units_added|peak_rss' "$log"
@@ -47,6 +51,22 @@ run() {
         echo "hint: copy an input to fuzz/seeds/TARGET; \`cargo nextest run -p chancery-fuzz\` then runs it" >&2
         exit 1
     fi
+}
+
+# Puts the target's seeds into its corpus: its own, and the golden messages and sample packages that are meant for it.
+# fuzz/tests/seeds.rs takes the same.
+seed() {
+    [ ! -d "fuzz/seeds/$1" ] || cp "fuzz/seeds/$1"/* "$2"
+    case $1 in
+    frame) cp protocol/vectors/*.bin "$2" ;;
+    rpm) cp tests/samples/*.rpm "$2" ;;
+    hello | agent_* | admin_*)
+        for vector in "protocol/vectors/${1%%_*}"-*.bin; do
+            # The message type, then the body.
+            { tail -c +6 "$vector" | head -c 1; tail -c +13 "$vector"; } >"$2/$(basename "$vector")"
+        done
+        ;;
+    esac
 }
 
 targets() {

@@ -137,6 +137,7 @@ run chancery sign openpgp --key repo note.txt
 run gpg --batch --quiet --import repo.asc
 # As one would say with `gpg --edit-key`: this key is ours.
 gpg --batch --with-colons --list-keys | awk -F: '/^fpr/ { print $10 ":6:" }' | gpg --batch --quiet --import-ownertrust
+gpg --batch --quiet --check-trustdb 2>/dev/null
 good='gpg: Good signature from "Demo Repository <repository@demo.invalid>" \[ultimate\]'
 judge "$good" gpg --batch --verify note.clear.asc
 judge "$good" gpg --batch --verify note.txt.asc note.txt

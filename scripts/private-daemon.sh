@@ -1,9 +1,15 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154
 # A daemon of one's own: a SoftHSM token, a configuration, policy files and chanceryd, in one folder. Sourced by
 # demo.sh and sandbox.sh, from the top of the repository.
 #
 # Whoever sources this sets `house`, the folder's absolute path, and gets: programs, make_house, start_daemon,
-# stop_daemon, and CHANCERY_SOCKET and CHANCERY_ADMIN_SOCKET.
+# stop_daemon, daemon_runs, and CHANCERY_SOCKET and CHANCERY_ADMIN_SOCKET.
+
+# The name of a socket has at most 107 bytes, and a repository may stand deep.
+sockets=$house
+[ "${#house}" -le 85 ] || sockets=/tmp/chancery-$(id -u)-$(echo "$house" | cksum | cut -d ' ' -f 1)
+export CHANCERY_SOCKET="$sockets/agent.sock"
+export CHANCERY_ADMIN_SOCKET="$sockets/admin.sock"
 
 say() {
     echo "$*"
@@ -55,23 +61,11 @@ POLICY
     done
 }
 
-# The name of a socket has at most 107 bytes, and a repository may stand deep.
-sockets() {
-    folder=$house
-    if [ "${#folder}" -gt 85 ]; then
-        folder=/tmp/chancery-$(id -u)-$(echo "$house" | cksum | cut -d ' ' -f 1)
-        mkdir -p -m 700 "$folder"
-        [ -O "$folder" ] || fail "$folder belongs to somebody else"
-    fi
-    CHANCERY_SOCKET=$folder/agent.sock
-    CHANCERY_ADMIN_SOCKET=$folder/admin.sock
-    export CHANCERY_SOCKET CHANCERY_ADMIN_SOCKET
-}
-
 # Starts the daemon in a session of its own, so that it outlives this terminal, and returns when its token is ready.
 start_daemon() {
     mkdir -p "$house/audit" "$house/state"
-    sockets
+    [ -d "$sockets" ] || mkdir -m 700 "$sockets"
+    [ -O "$sockets" ] && [ ! -L "$sockets" ] || fail "$sockets belongs to somebody else"
     setsid chanceryd --config "$house/chanceryd.toml" --socket "$CHANCERY_SOCKET" \
         --admin-socket "$CHANCERY_ADMIN_SOCKET" >"$house/log" 2>&1 </dev/null &
     pid=$!
@@ -89,10 +83,11 @@ start_daemon() {
     done
 }
 
-# Whether the process in the pid file is ours: the number may be another process's by now.
+# Whether the process in the pid file is ours: the number may be another process's by now. One that has ended and that
+# nobody has waited for has no command line any more.
 daemon_runs() {
-    [ -f "$house/pid" ] && [ "$(cat "/proc/$(cat "$house/pid")/comm" 2>/dev/null)" = chanceryd ] &&
-        tr '\0' '\n' <"/proc/$(cat "$house/pid")/cmdline" | grep -qxF "$house/chanceryd.toml"
+    [ -f "$house/pid" ] &&
+        { tr '\0' '\n' <"/proc/$(cat "$house/pid")/cmdline"; } 2>/dev/null | grep -qxF "$house/chanceryd.toml"
 }
 
 # Ends the daemon, which finishes what it has begun, and waits until it has ended.
@@ -107,4 +102,5 @@ stop_daemon() {
         done
     fi
     rm -f "$house/pid"
+    [ "$sockets" = "$house" ] || rmdir "$sockets" 2>/dev/null || true
 }

@@ -14,11 +14,10 @@ keys="demo-rsa4096 demo-p256 demo-ed25519"
 
 start() {
     programs
-    sockets
     if daemon_runs; then
         say "the sandbox runs already"
     else
-        # chanceryd.toml is written last but for the policy files; half a house is made anew.
+        # A house that was left half made is made anew.
         if [ ! -f "$house/made" ]; then
             rm -rf "$house"
             say "making a SoftHSM token in $house with the keys $keys"

@@ -17,7 +17,7 @@ command -v systemd-analyze >/dev/null || fail "no systemd-analyze; install it: a
 
 # A root of its own: what the units mention has to exist, and nothing of the host's shall be read.
 "$here/install.sh" "$root" >/dev/null
-for program in usr/sbin/chanceryd bin/kill; do
+for program in usr/sbin/chanceryd bin/sh; do
     install -D -m 755 /bin/true "$root/$program"
 done
 units="$root/usr/lib/systemd/system"

@@ -17,7 +17,7 @@ pub struct Entry {
 /// What happened, and when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// When, in UTC, as RFC 3339 with microseconds.
+    /// When the record was written, in UTC, as RFC 3339.
     pub time: jiff::Timestamp,
     /// What.
     #[serde(flatten)]

@@ -11,7 +11,7 @@ use chancery_audit::Event;
 use crate::audit::Audit;
 use crate::certificates::Certificates;
 use crate::config::Config;
-use crate::journal;
+use crate::journal::{self, Notes};
 use crate::keyring::Keyring;
 use crate::peer::Peer;
 use crate::policy::{Denied, Limiter, Policy};
@@ -29,6 +29,8 @@ pub struct House {
     pub certificates: Certificates,
     /// When the daemon started.
     pub started: Instant,
+    /// The way of frequent events to the journal.
+    pub notes: Notes,
     /// What is counted.
     pub counters: Counters,
     rules: RwLock<Arc<Rules>>,
@@ -76,7 +78,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl House {
     /// A house with no rules yet; [`House::reload`] reads them.
-    pub fn new(config: Config, tokens: Vec<Token>, audit: Audit) -> Self {
+    pub fn new(config: Config, tokens: Vec<Token>, audit: Audit, notes: Notes) -> Self {
         let certificates = Certificates::under(&config.state);
         Self {
             config,
@@ -84,6 +86,7 @@ impl House {
             audit,
             certificates,
             started: Instant::now(),
+            notes,
             counters: Counters::default(),
             rules: RwLock::default(),
             policy_fault: Mutex::default(),

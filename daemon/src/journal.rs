@@ -4,6 +4,9 @@
 //! events that an operator may want to search for carry a message id, which systemd/chancery.catalog explains.
 
 use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -53,6 +56,70 @@ pub fn start() -> io::Result<()> {
     });
     let subscriber = registry().with(LevelFilter::INFO).with(journal).with(plain);
     tracing::subscriber::set_global_default(subscriber).map_err(io::Error::other)
+}
+
+/// A signature that left, for the journal.
+#[derive(Debug)]
+pub struct Signed {
+    /// The key's name.
+    pub key: String,
+    /// Who asked.
+    pub uid: u32,
+    /// Its process id.
+    pub pid: i32,
+    /// Its unit.
+    pub unit: Option<String>,
+    /// Number of the intent in the audit trail.
+    pub sequence: u64,
+    /// The artifact's name, as the agent states it.
+    pub artifact: String,
+}
+
+/// The way of frequent events to the journal: a thread of their own, because a journal that stalls would stall whoever
+/// writes to it. Events that come faster than it takes them are dropped and counted; the audit trail has them all.
+pub struct Notes {
+    sender: mpsc::SyncSender<Signed>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Notes {
+    /// Events that may wait.
+    const MOST: usize = 4096;
+
+    /// Starts the thread; it ends with the last handle.
+    pub fn start() -> io::Result<Self> {
+        let (sender, inbox) = mpsc::sync_channel::<Signed>(Self::MOST);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let missing = Arc::clone(&dropped);
+        thread::Builder::new().name("journal".to_owned()).spawn(move || {
+            for note in inbox {
+                tracing::info!(
+                    message_id = SIGNED,
+                    chancery_key = note.key,
+                    chancery_uid = note.uid,
+                    chancery_pid = note.pid,
+                    chancery_unit = note.unit,
+                    chancery_sequence = note.sequence,
+                    chancery_artifact = note.artifact,
+                    "signed with key `{}` for uid {}",
+                    note.key,
+                    note.uid
+                );
+                let count = missing.swap(0, Ordering::Relaxed);
+                if count > 0 {
+                    tracing::warn!("{count} signatures were not told to the journal; the audit trail has them");
+                }
+            }
+        })?;
+        Ok(Self { sender, dropped })
+    }
+
+    /// Tells of a signature, without waiting.
+    pub fn signed(&self, note: Signed) {
+        if self.sender.try_send(note).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 #[cfg(test)]

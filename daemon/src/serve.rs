@@ -66,7 +66,7 @@ fn remove(made: &[PathBuf]) {
 
 async fn serve(config: Config, sockets: Sockets, audit: Audit) -> Result<()> {
     let tokens = config.token.iter().map(|(name, token)| Token::start(name, token.clone(), &config.limits)).collect();
-    let house = Arc::new(House::new(config, tokens, audit));
+    let house = Arc::new(House::new(config, tokens, audit, journal::Notes::start()?));
     let result = house.reload().context("the policy");
     if let Err(error) = result {
         house.audit.close();

@@ -11,7 +11,7 @@ use chancery_protocol::agent::{
 use chancery_protocol::{ByteBuf, CertificateKind, Format, KeyName, Reason, Refusal, Scheme};
 
 use crate::house::House;
-use crate::journal;
+use crate::journal::Signed;
 use crate::keyring::{Keyed, Public};
 use crate::peer::Peer;
 use crate::policy::{self, Denied, Input, Key};
@@ -71,17 +71,14 @@ async fn sign(house: &House, peer: &Peer, order: Order) -> Result<Vec<Vec<u8>>, 
     let word = result.as_ref().map_or_else(|refusal| refusal.reason().as_str(), |_| "signed");
     house.audit.outcome(intent, word, begin.elapsed());
     if result.is_ok() {
-        tracing::info!(
-            message_id = journal::SIGNED,
-            chancery_key = %key,
-            chancery_uid = peer.uid(),
-            chancery_pid = peer.pid(),
-            chancery_unit = peer.unit(),
-            chancery_sequence = intent,
-            chancery_artifact = order.context.artifact,
-            "signed with key `{key}` for uid {}",
-            peer.uid()
-        );
+        house.notes.signed(Signed {
+            key: key.to_string(),
+            uid: peer.uid(),
+            pid: peer.pid(),
+            unit: peer.unit().map(str::to_owned),
+            sequence: intent,
+            artifact: order.context.artifact,
+        });
     }
     result
 }

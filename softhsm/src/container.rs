@@ -81,6 +81,8 @@ impl Container {
             .with_network("none")
             // What systemd needs, and no more: `privileged` fails on hosts that themselves lack a capability.
             .with_cap_add("SYS_ADMIN")
+            // So that a test may look into the daemon's processes, which let nobody else.
+            .with_cap_add("SYS_PTRACE")
             .with_security_opt("seccomp=unconfined")
             .with_cgroupns_mode(CgroupnsMode::Host)
             .with_mount(mounted(Path::new("/sys/fs/cgroup"), "/sys/fs/cgroup"))

@@ -22,6 +22,9 @@ use crate::process::{Output, capped, program, run};
 /// How long the harness waits for something that a daemon does at once.
 pub const PIN_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Lines of the daemon's log that a failed test shows.
+const LOG_LINES: usize = 60;
+
 /// What a house will be.
 #[derive(Default)]
 pub struct Builder {
@@ -182,6 +185,16 @@ impl House {
         assert!(state.contains("READY=1"), "{state}");
     }
 
+    /// Rewrites the configuration.
+    #[track_caller]
+    pub fn edit_config(&self, edit: impl FnOnce(&str) -> String) {
+        let path = self.path("chanceryd.toml");
+        let before = fs::read_to_string(path).expect("the configuration");
+        let after = edit(&before);
+        assert_ne!(before, after, "the edit changes nothing");
+        self.write("chanceryd.toml", after);
+    }
+
     /// Starts the daemon where it must fail; what it said.
     #[track_caller]
     pub fn fails_to_start(&self) -> Output {
@@ -255,6 +268,17 @@ impl House {
     /// Runs the agent as another user and group without further groups: a real uid, by `setpriv`.
     #[track_caller]
     pub fn chancery_as(&self, uid: u32, gid: u32, groups: &[u32], args: &[&str]) -> Output {
+        run(self.as_user(uid, gid, groups).arg(program_for_all("chancery")).args(args))
+    }
+
+    /// Runs `chanceryd check` as another user.
+    #[track_caller]
+    pub fn check_as(&self, uid: u32) -> Output {
+        let mut command = self.as_user(uid, uid, &[]);
+        run(command.arg(program_for_all("chanceryd")).arg("check").arg("--config").arg(self.path("chanceryd.toml")))
+    }
+
+    fn as_user(&self, uid: u32, gid: u32, groups: &[u32]) -> Command {
         let mut command = capped(120, "setpriv");
         command.arg(format!("--reuid={uid}")).arg(format!("--regid={gid}"));
         if groups.is_empty() {
@@ -263,9 +287,9 @@ impl House {
             let groups: Vec<_> = groups.iter().map(ToString::to_string).collect();
             command.arg(format!("--groups={}", groups.join(",")));
         }
-        command.arg(program_for_all("chancery"));
         self.point(&mut command);
-        run(command.current_dir(self.folder.path()).args(args))
+        command.current_dir(self.folder.path());
+        command
     }
 
     /// Runs a line of shell in the house's folder, where `chancery` means the agent talking to this daemon.
@@ -352,7 +376,10 @@ impl Drop for House {
             let _ = child.wait();
         }
         if std::thread::panicking() {
-            eprintln!("the daemon's log:\n{}", self.log());
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LOG_LINES)..];
+            eprintln!("the end of the daemon's log:\n{}", last.join("\n"));
         }
     }
 }

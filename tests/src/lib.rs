@@ -11,6 +11,7 @@
 
 mod house;
 mod process;
+pub mod requests;
 pub mod tools;
 
 pub use house::{Builder, House, PIN_PATIENCE};

@@ -17,6 +17,7 @@ pub struct Output {
 impl Output {
     /// The same, if the exit code is 0; a failed test if not.
     #[track_caller]
+    #[allow(clippy::return_self_not_must_use)]
     pub fn succeeded(self) -> Self {
         assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
@@ -24,6 +25,7 @@ impl Output {
 
     /// The same, if it failed with this exit code.
     #[track_caller]
+    #[allow(clippy::return_self_not_must_use)]
     pub fn failed(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self

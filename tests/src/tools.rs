@@ -131,6 +131,11 @@ impl Gpg {
         run(command.arg("--addsign").arg(package)).succeeded();
     }
 
+    /// `gpg --verify-files FILE...`: each a message with its own signature.
+    pub fn verify_messages(&self, files: &[&Path]) -> Output {
+        run(self.command().arg("--verify-files").args(files))
+    }
+
     /// The certificates as gpgv wants them.
     pub fn keyring(&self) -> PathBuf {
         let path = self.home.path().join("exported.gpg");
@@ -183,6 +188,26 @@ pub fn build_package(folder: &Path, name: &str, kind: Package, reserved: u32) ->
     command.args(["--define", &format!("__gpg_reserved_space {reserved}")]).arg(&spec);
     run(&mut command).succeeded();
     find_rpm(&top).unwrap_or_else(|| panic!("no package under {}", top.display()))
+}
+
+/// Builds a package whose payload is a file of so many bytes, not compressed.
+#[track_caller]
+pub fn build_large_package(folder: &Path, bytes: u64) -> PathBuf {
+    std::fs::create_dir_all(folder).expect("a folder");
+    let spec = folder.join("large.spec");
+    let text = format!(
+        "Name: large\nVersion: 1.0\nRelease: 1\nSummary: A package\nLicense: MIT\nBuildArch: noarch\nAutoReqProv: no\n\
+         %description\nA package.\n%install\nmkdir %{{buildroot}}/srv\ntruncate -s {bytes} %{{buildroot}}/srv/large\n\
+         %clean\nrm -rf %{{buildroot}}\n%files\n/srv/large\n"
+    );
+    std::fs::write(&spec, text).expect("a spec file");
+    let mut command = capped(120, "rpmbuild");
+    command.args(["-bb", "--define", &format!("_topdir {}", folder.display()), "--define", "debug_package %{nil}"]);
+    // Neither compression nor what distributions do to installed files is wanted here, and MD5 is quick.
+    command.args(["--define", "_binary_payload w.ufdio", "--define", "__os_install_post %{nil}"]);
+    command.args(["--define", "_binary_filedigest_algorithm 1"]).arg(&spec);
+    run(&mut command).succeeded();
+    find_rpm(folder).unwrap_or_else(|| panic!("no package under {}", folder.display()))
 }
 
 /// A binary, a noarch and a source package, each with room for a signature and without.

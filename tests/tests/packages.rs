@@ -50,7 +50,10 @@ fn rpm_accepts_packages_of_every_kind_and_finds_every_flipped_bit() {
             for package in &packages {
                 rpm.accepts(package);
                 let good = fs::read(package).unwrap();
-                for at in [good.len() - 1, good.len() / 2] {
+                let header = signature_header(&good);
+                let signature = header.tags.iter().find(|tag| matches!(tag.number, 267 | 268)).unwrap();
+                // In the signature's last bytes, the main header's entries, and the payload.
+                for at in [header.store + signature.offset + signature.count - 1, header.end + 40, good.len() - 1] {
                     let mut flipped = good.clone();
                     flipped[at] ^= 1;
                     let path = package.with_extension("flipped");
@@ -204,36 +207,58 @@ fn a_package_signed_by_us_and_by_rpmsign_differs_only_in_the_signature() {
 
 fn compare(ours: &Path, theirs: &Path, original: &Path) {
     let name = original.display();
-    let (ours, theirs, original) = (fs::read(ours).unwrap(), fs::read(theirs).unwrap(), fs::read(original).unwrap());
-    let [(our_tags, our_end), (their_tags, their_end)] = [&ours, &theirs].map(|package| signature_header(package));
-    assert!(ours[our_end..] == theirs[their_end..], "{name}: header or payload");
+    let [ours, theirs, original] = [ours, theirs, original].map(|path| fs::read(path).unwrap());
+    let (our_header, their_header) = (signature_header(&ours), signature_header(&theirs));
+    assert!(ours[our_header.end..] == theirs[their_header.end..], "{name}: header or payload");
     assert!(ours[..LEAD] == original[..LEAD], "{name}: the lead is the original's");
     // When the file has to grow or shrink, rpmsign 4.18 makes a new lead with the architecture of this machine. We keep
     // the lead, as rpmsign does from 6.0 on.
     if theirs.len() == original.len() {
         assert!(ours[..LEAD] == theirs[..LEAD], "{name}: lead");
     }
-    let names = |tags: &[(u32, usize)]| tags.iter().map(|tag| tag.0).collect::<Vec<_>>();
-    assert_eq!(names(&our_tags), names(&their_tags), "{name}: tags of the signature header");
-    // RPMSIGTAG_RSA is all that has another content, and but for a number that begins with a zero byte (one in 256)
-    // of the same length.
-    let signature = |tags: &[(u32, usize)]| tags.iter().find(|tag| tag.0 == 268).unwrap().1;
-    let (our_length, their_length) = (signature(&our_tags), signature(&their_tags));
-    assert!(our_length.abs_diff(their_length) <= 1, "{name}: {our_length} {their_length}");
-    if our_length == their_length {
-        assert_eq!(ours.len(), theirs.len(), "{name}: size");
-        assert_eq!(our_tags, their_tags, "{name}: lengths in the signature header");
+    let numbers = |header: &Header| header.tags.iter().map(|tag| tag.number).collect::<Vec<_>>();
+    assert_eq!(numbers(&our_header), numbers(&their_header), "{name}: tags of the signature header");
+    let signature = |header: &Header| *header.tags.iter().find(|tag| tag.number == 268).unwrap();
+    let (our_signature, their_signature) = (signature(&our_header), signature(&their_header));
+    // A number that begins with a zero byte (one in 256) is written shorter.
+    assert!(our_signature.count.abs_diff(their_signature.count) <= 1, "{name}: {our_signature:?} {their_signature:?}");
+    if our_signature.count == their_signature.count {
+        assert_eq!(our_header, their_header, "{name}: places in the signature header");
+        let (mut ours, mut theirs) = (ours, theirs);
+        let begin = our_header.store + our_signature.offset;
+        for package in [&mut ours, &mut theirs] {
+            package[begin..begin + our_signature.count].fill(0);
+            package[..LEAD].fill(0);
+        }
+        assert!(ours == theirs, "{name}: outside the signature");
     }
 }
 
-/// The tags of a package's signature header with their counts, and where it ends with its padding.
-fn signature_header(package: &[u8]) -> (Vec<(u32, usize)>, usize) {
+/// Where everything is in a package's signature header.
+#[derive(Debug, PartialEq)]
+struct Header {
+    tags: Vec<Tag>,
+    /// Where the data of the tags begin in the file.
+    store: usize,
+    /// Where the header ends in the file, with its padding.
+    end: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Tag {
+    number: u32,
+    offset: usize,
+    count: usize,
+}
+
+fn signature_header(package: &[u8]) -> Header {
     let word = |at: usize| u32::from_be_bytes(package[at..at + 4].try_into().unwrap());
     let length = |at: usize| usize::try_from(word(at)).unwrap();
-    let (count, store) = (length(LEAD + 8), length(LEAD + 12));
+    let count = length(LEAD + 8);
+    let store = LEAD + 16 + 16 * count;
     let entries = (0..count).map(|n| LEAD + 16 + 16 * n);
-    let tags = entries.map(|at| (word(at), length(at + 12))).collect();
-    (tags, (LEAD + 16 + 16 * count + store).next_multiple_of(8))
+    let tags = entries.map(|at| Tag { number: word(at), offset: length(at + 8), count: length(at + 12) }).collect();
+    Header { tags, store, end: (store + length(LEAD + 12)).next_multiple_of(8) }
 }
 
 #[test]

@@ -71,7 +71,7 @@ mod tests {
         let bytes: Vec<u8> = (0..64).collect();
         let digests = || OrderInput::Digests(vec![Digest::new(Hash::Sha512, bytes.clone()).unwrap()]);
         assert_eq!(prepare(Scheme::EcdsaSha512, Algorithm::P256, digests()).1, [bytes[..32].to_vec()]);
-        assert_eq!(prepare(Scheme::EcdsaSha512, Algorithm::P521, digests()).1, [bytes.clone()]);
-        assert_eq!(prepare(Scheme::Ed25519Sha512, Algorithm::Ed25519, digests()).1, [bytes.clone()]);
+        assert_eq!(prepare(Scheme::EcdsaSha512, Algorithm::P521, digests()).1[0], bytes);
+        assert_eq!(prepare(Scheme::Ed25519Sha512, Algorithm::Ed25519, digests()).1[0], bytes);
     }
 }

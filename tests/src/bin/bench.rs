@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use chancery_protocol::agent::{Agent, Context, Sign};
 use chancery_protocol::client::Client;
-use chancery_protocol::{Algorithm, ByteBuf, Format, KeyName, PublicKey, Scheme};
+use chancery_protocol::{Algorithm, ByteBuf, Format, KeyName, Scheme};
 use chancery_tests::House;
+use chancery_tests::requests::openssl_accepts;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
@@ -114,7 +115,7 @@ fn compare() {
                 column.push(value);
             }
         }
-        let [one, sync, through, overhead, best, many, ratio] = columns.map(|column| spread(column));
+        let [one, sync, through, overhead, best, many, ratio] = columns.map(spread);
         println!(
             "{:8} | {:>22} | {:>17} | {:>22} | {:>22} || {:>23} | {:>23} | {:>16}",
             algorithm.as_str(),
@@ -203,35 +204,10 @@ async fn verify(house: &House, algorithm: Algorithm, scheme: Scheme) {
     }
     let client = house.client().await;
     let request = request(algorithm, scheme, 1);
-    let name = request.key.clone();
-    let digest = request.digests[0].clone();
+    let (name, digest) = (request.key.clone(), request.digests[0].clone());
     let signature = client.sign(request).await.unwrap().remove(0);
     let spki = client.describe(&name).await.unwrap().public_key;
-    let signature = match PublicKey::from_spki(&spki).unwrap() {
-        PublicKey::Rsa { .. } => signature,
-        _ => ecdsa_der(&signature),
-    };
-    let (key, data, sig) =
-        (house.write("key.der", &spki), house.write("digest", &digest), house.write("signature", signature));
-    let mut command = Command::new("openssl");
-    command.args(["pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-pkeyopt", "digest:sha256", "-inkey"]);
-    command.arg(key).arg("-in").arg(data).arg("-sigfile").arg(sig);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-}
-
-/// ECDSA-Sig-Value (RFC 3279, section 2.2.3).
-fn ecdsa_der(raw: &[u8]) -> Vec<u8> {
-    let integer = |bytes: &[u8]| {
-        let mut value: Vec<u8> = bytes.iter().copied().skip_while(|&byte| byte == 0).collect();
-        if value.first().is_none_or(|byte| byte & 0x80 != 0) {
-            value.insert(0, 0);
-        }
-        [&[2, u8::try_from(value.len()).unwrap()][..], &value].concat()
-    };
-    let (r, s) = raw.split_at(raw.len() / 2);
-    let both = [integer(r), integer(s)].concat();
-    [&[0x30, u8::try_from(both.len()).unwrap()][..], &both].concat()
+    assert!(openssl_accepts(&house.path(""), &spki, &digest, &signature), "{algorithm}: a bad signature");
 }
 
 /// Resident memory of the daemon and its workers, from their own pages and their share of common ones.
@@ -245,11 +221,13 @@ fn memory(house: &House) -> String {
     format!("memory after the run (PSS): daemon {} KiB, workers {workers} KiB", kib(house.pid()))
 }
 
-/// Runs so many direct programs at once, each with so many threads; rates add up.
+/// Runs so many direct programs at once, each with so many threads; rates add up. Each has a copy of the token, because
+/// SoftHSM rewrites the token's file at login, and programs that log in at once disturb each other.
 fn direct_run(house: &House, algorithm: Algorithm, processes: usize, threads: usize, seconds: f64) -> Run {
-    let token = &house.token;
+    let copies = tempfile::tempdir().unwrap();
     let children: Vec<_> = (0..processes)
-        .map(|_| {
+        .map(|number| {
+            let token = house.token.copy(&copies.path().join(number.to_string())).unwrap();
             let mut command = Command::new(std::env::current_exe().unwrap());
             command.arg("direct").arg(token.module()).arg(token.label()).arg(token.pin_file());
             command.args([algorithm.as_str(), &threads.to_string(), &seconds.to_string()]);
