@@ -25,6 +25,7 @@ count=0
 for document in $(documents); do
     count=$((count + 1))
     folder=$(dirname "$document")
+    # shellcheck disable=SC2016 # a fence, not a command
     sed -n '/^```/,/^```/!p' "$document" | grep -o '](\([^)]*\))' >"$found" || true
     while IFS= read -r link; do
         link=${link#](}
@@ -47,6 +48,7 @@ for document in $(documents); do
 done
 
 # Tests that the threat model names exist.
+# shellcheck disable=SC2016 # code in a document, not a command
 grep -oE '`[a-z0-9]+(_[a-z0-9]+){3,}`' docs/THREAT-MODEL.md | tr -d '`' | sort -u >"$found"
 while IFS= read -r test; do
     grep -rqE --include='*.rs' "fn $test\(" daemon protocol audit formats agent-cli peergroups softhsm tests fuzz ||
@@ -59,6 +61,8 @@ settings() {
 }
 described() {
     for setting in $(settings "$1"); do
+        # Tables, whose settings are looked at one by one.
+        case $setting in audit | limits | token | allow) continue ;; esac
         grep -qF "\`$setting\`" docs/OPERATING.md || complain "docs/OPERATING.md: the setting $setting of $1 is missing"
         sed 's/\\-/-/g' "$2" | grep -qF "fB$setting" || complain "$2: the setting $setting of $1 is missing"
     done

@@ -9,6 +9,22 @@ use chancery_protocol::{ByteBuf, Digest, Format, KeyName, Scheme};
 use crate::daemon::{Asked, failure};
 use crate::failure::Failure;
 
+/// What the audit trail is told of an artifact.
+#[derive(Clone, Copy)]
+pub(crate) struct Artifact<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// A digest by which it can be found again, where its format has one that is not the signed one.
+    pub(crate) digest: Option<&'a Digest>,
+}
+
+impl<'a> Artifact<'a> {
+    /// An artifact of which only the name is told.
+    pub(crate) fn named(name: &'a str) -> Self {
+        Self { name, digest: None }
+    }
+}
+
 /// Asks for signatures by one key over one format.
 #[derive(Clone)]
 pub(crate) struct Signer {
@@ -31,7 +47,7 @@ impl Signer {
     /// Raw signatures over digests of one artifact, in their order.
     pub(crate) async fn sign(
         &self,
-        artifact: &str,
+        artifact: Artifact<'_>,
         scheme: Scheme,
         digests: &[Digest],
     ) -> Result<Vec<Vec<u8>>, Failure> {
@@ -41,8 +57,8 @@ impl Signer {
             digests: digests.iter().map(|digest| ByteBuf::from(digest.bytes())).collect(),
             context: Context {
                 format: self.format.code(),
-                artifact: cut(artifact),
-                artifact_digest: ByteBuf::new(),
+                artifact: cut(artifact.name),
+                artifact_digest: ByteBuf::from(artifact.digest.map(Digest::bytes).unwrap_or_default()),
                 build: self.build.clone(),
             },
             extensions: Vec::new(),

@@ -78,7 +78,8 @@ pub fn key_name(data: &[u8]) {
 pub fn public_key(data: &[u8]) {
     let Ok(key) = PublicKey::from_spki(data) else { return };
     let der = key.to_spki().unwrap_or_else(|error| panic!("a key that was read cannot be written: {error}"));
-    let again = PublicKey::from_spki(&der).unwrap_or_else(|error| panic!("a key that was written cannot be read: {error}"));
+    let again = PublicKey::from_spki(&der)
+        .unwrap_or_else(|error| panic!("a key that was written cannot be read: {error}"));
     assert!(again == key, "a key changes on its way");
 }
 
@@ -94,10 +95,15 @@ pub fn audit_trail(data: &[u8]) {
 pub fn openpgp_certificate(data: &[u8]) {
     let _ = Certificate::parse(data);
     for certificate in Certificate::parse_all(data).unwrap_or_default() {
-        let _ = (certificate.fingerprint(), certificate.key_id(), certificate.created(), certificate.expires());
+        let _ =
+            (certificate.fingerprint(), certificate.key_id(), certificate.created(), certificate.expires());
         let _ = (certificate.user_ids(), certificate.subkeys());
         let _ = certificate.to_armored();
         let Ok(bytes) = certificate.to_binary() else { continue };
+        // Where no signature of the certificate is good, nothing of it is written.
+        if bytes.is_empty() {
+            continue;
+        }
         let again = Certificate::parse(&bytes)
             .unwrap_or_else(|error| panic!("a certificate that was written cannot be read: {error}"));
         assert_eq!(again.fingerprint(), certificate.fingerprint(), "a certificate changes on its way");
@@ -150,9 +156,14 @@ fn message<M: Message>(data: &[u8]) {
     let frame = Frame::take(&mut out);
     let Ok(Some(frame)) = frame else { panic!("a message that was written is no frame") };
     assert_eq!((frame.version, frame.kind, frame.id), (1, kind, 7), "a frame's header changes on its way");
-    let Ok(again) = M::decode(frame.kind, &frame.body) else { panic!("a message that was written cannot be read") };
+    let Ok(again) = M::decode(frame.kind, &frame.body) else {
+        panic!("a message that was written cannot be read")
+    };
     let mut twice = BytesMut::new();
     assert!(again.put(1, 7, &mut twice).is_ok(), "a message that was written once cannot be written twice");
     let twice = Frame::take(&mut twice);
-    assert!(twice.is_ok_and(|twice| twice.is_some_and(|twice| twice.body == frame.body)), "a message changes on its way");
+    assert!(
+        twice.is_ok_and(|twice| twice.is_some_and(|twice| twice.body == frame.body)),
+        "a message changes on its way"
+    );
 }

@@ -22,7 +22,9 @@ fn seeds(decoder: &str) -> Vec<Seed> {
     let vectors = || files("../protocol/vectors").into_iter();
     match decoder {
         "frame" => seeds.extend(vectors()),
-        "rpm" => seeds.extend(files("../tests/samples").into_iter().filter(|(name, _)| name.ends_with(".rpm"))),
+        "rpm" => {
+            seeds.extend(files("../tests/samples").into_iter().filter(|(name, _)| name.ends_with(".rpm")))
+        }
         "hello" | "agent_request" | "agent_response" | "admin_request" | "admin_response" => {
             let (service, _) = decoder.split_once('_').unwrap_or((decoder, ""));
             let ours = vectors().filter(|(name, _)| name.contains(&format!("vectors/{service}-")));

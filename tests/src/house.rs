@@ -1,7 +1,6 @@
 //! A daemon on a private token, with its configuration, policy, audit trail and sockets in a folder of its own.
 
 use std::fs::{self, File, Permissions};
-use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -105,7 +104,7 @@ impl Builder {
     pub fn start(self) -> House {
         let mut house = self.prepare();
         house.start();
-        house.wait_until("the token is ready", |house| house.status().contains(": ready"));
+        house.wait_until("every worker of the token is ready", House::is_ready);
         house
     }
 }
@@ -268,14 +267,37 @@ impl House {
     /// Runs the agent as another user and group without further groups: a real uid, by `setpriv`.
     #[track_caller]
     pub fn chancery_as(&self, uid: u32, gid: u32, groups: &[u32], args: &[&str]) -> Output {
-        run(self.as_user(uid, gid, groups).arg(program_for_all("chancery")).args(args))
+        run(self.as_user(uid, gid, groups).arg(self.program_for_all("chancery")).args(args))
+    }
+
+    /// Runs a line of shell as another user, where `chancery` means the agent talking to this daemon.
+    #[track_caller]
+    pub fn shell_as(&self, uid: u32, gid: u32, groups: &[u32], line: &str) -> Output {
+        let mut command = self.as_user(uid, gid, groups);
+        let programs = self.program_for_all("chancery").parent().expect("a folder").to_owned();
+        command.env("PATH", format!("{}:/usr/bin:/bin", programs.display()));
+        run(command.args(["sh", "-c", line]))
     }
 
     /// Runs `chanceryd check` as another user.
     #[track_caller]
     pub fn check_as(&self, uid: u32) -> Output {
         let mut command = self.as_user(uid, uid, &[]);
-        run(command.arg(program_for_all("chanceryd")).arg("check").arg("--config").arg(self.path("chanceryd.toml")))
+        run(command.arg(self.program_for_all("chanceryd")).arg("check").arg("--config").arg(self.path("chanceryd.toml")))
+    }
+
+    /// A copy of a program where every user can run it: a checkout may lie in a folder that only its owner may enter.
+    fn program_for_all(&self, name: &str) -> PathBuf {
+        let folder = self.path("programs");
+        let copy = folder.join(name);
+        if !copy.exists() {
+            let made = fs::create_dir_all(&folder).and_then(|()| fs::copy(program(name), &copy));
+            made.unwrap_or_else(|error| panic!("{}: {error}", copy.display()));
+            for path in [&folder, &copy] {
+                fs::set_permissions(path, Permissions::from_mode(0o755)).expect("its mode");
+            }
+        }
+        copy
     }
 
     fn as_user(&self, uid: u32, gid: u32, groups: &[u32]) -> Command {
@@ -314,6 +336,17 @@ impl House {
     /// Whether the daemon has not ended.
     pub fn runs(&mut self) -> bool {
         self.daemon.as_mut().is_some_and(|child| child.try_wait().expect("its state").is_none())
+    }
+
+    /// Whether every worker of the token is ready.
+    pub fn is_ready(&self) -> bool {
+        let status = self.status();
+        let Some((_, workers)) = status.split_once(": ready").and_then(|(_, rest)| rest.split_once("workers ")) else {
+            return false;
+        };
+        let mut words = workers.split([' ', ',']);
+        let (ready, all) = (words.next(), words.nth(1));
+        ready == all
     }
 
     /// What `chancery status` says.
@@ -382,21 +415,4 @@ impl Drop for House {
             eprintln!("the end of the daemon's log:\n{}", last.join("\n"));
         }
     }
-}
-
-/// A copy of a program where every user can run it: a checkout may lie in a folder that only its owner may enter.
-fn program_for_all(name: &str) -> PathBuf {
-    let original = program(name);
-    let folder = std::env::temp_dir().join(format!("chancery-programs-{}", std::process::id()));
-    let copy = folder.join(name);
-    if !copy.exists() {
-        let made: io::Result<()> = (|| {
-            fs::create_dir_all(&folder)?;
-            fs::set_permissions(&folder, Permissions::from_mode(0o755))?;
-            fs::copy(&original, &copy)?;
-            fs::set_permissions(&copy, Permissions::from_mode(0o755))
-        })();
-        made.unwrap_or_else(|error| panic!("{}: {error}", copy.display()));
-    }
-    copy
 }

@@ -12,7 +12,9 @@ use chancery_tests::tools::{Package, build_package, have, is_root};
 /// Everything in a folder: names and bytes, folders without any.
 fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
-    let read = |entry: fs::DirEntry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap_or_default());
+    let read = |entry: fs::DirEntry| {
+        (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap_or_default())
+    };
     entries.map(read).collect()
 }
 
@@ -41,17 +43,33 @@ fn every_bad_package_is_told_with_the_next_step_and_left_as_it_was() {
         ("empty.rpm", "not an RPM package: the file is empty", "`file packages/empty.rpm` tells what it is"),
         ("text.rpm", "not an RPM package: the file ", "`file packages/text.rpm` tells what it is"),
         ("zeros.rpm", "not an RPM package: the file ", "`file packages/zeros.rpm` tells what it is"),
-        ("folder.rpm", "not an RPM package: the file is not a regular file", "`file packages/folder.rpm` tells what it is"),
+        (
+            "folder.rpm",
+            "not an RPM package: the file is not a regular file",
+            "`file packages/folder.rpm` tells what it is",
+        ),
         ("lead.rpm", "the package ends inside the lead, at byte 50", "fetch or build the package again"),
-        ("signature.rpm", "the package ends inside the signature header, at byte 200", "fetch or build the package again"),
-        ("header.rpm", "the package ends inside the main header, at byte 4900", "fetch or build the package again"),
+        (
+            "signature.rpm",
+            "the package ends inside the signature header, at byte 200",
+            "fetch or build the package again",
+        ),
+        (
+            "header.rpm",
+            "the package ends inside the main header, at byte 4900",
+            "fetch or build the package again",
+        ),
     ];
     for more in [&[][..], &["--in-place"], &["--v3"]] {
         for (name, error, hint) in cases {
             let file = format!("packages/{name}");
             let said = house.chancery(&[&["sign", "rpm", "--key", "k"], more, &[&file]].concat()).failed(5);
             let (first, second) = said.stderr.split_once('\n').unwrap();
-            assert!(first.starts_with(&format!("error: {file}: ")) && first.contains(error), "{}", said.stderr);
+            assert!(
+                first.starts_with(&format!("error: {file}: ")) && first.contains(error),
+                "{}",
+                said.stderr
+            );
             assert!(second.starts_with("hint: ") && second.contains(hint), "{}", said.stderr);
             assert_eq!(said.stdout, "");
         }
@@ -96,9 +114,24 @@ fn a_package_that_is_missing_or_may_not_be_read_or_replaced_is_told_so() {
     house.write("packages/readable.rpm", &good);
     let before = contents(&house.path("packages"));
     for (file, more, error, hint) in [
-        ("missing.rpm", &[][..], "packages/missing.rpm: cannot read: no such file or directory", "check the spelling of the path"),
-        ("secret.rpm", &[], "packages/secret.rpm: cannot read: permission denied", "`ls -l packages/secret.rpm` shows who may"),
-        ("readable.rpm", &["--in-place"], "packages/readable.rpm: cannot write: permission denied", "`ls -l packages/readable.rpm` shows who may"),
+        (
+            "missing.rpm",
+            &[][..],
+            "packages/missing.rpm: cannot read: no such file or directory",
+            "check the spelling of the path",
+        ),
+        (
+            "secret.rpm",
+            &[],
+            "packages/secret.rpm: cannot read: permission denied",
+            "`ls -l packages/secret.rpm` shows who may",
+        ),
+        (
+            "readable.rpm",
+            &["--in-place"],
+            "packages/readable.rpm: cannot write: permission denied",
+            "`ls -l packages/readable.rpm` shows who may",
+        ),
     ] {
         let file = format!("packages/{file}");
         let args = [&["sign", "rpm", "--key", "k"], more, &[&file]].concat();
@@ -107,7 +140,10 @@ fn a_package_that_is_missing_or_may_not_be_read_or_replaced_is_told_so() {
         assert!(said.contains("\nhint: ") && said.contains(hint), "{said}");
     }
     // The copy is made in the package's folder, which is not this user's; it is the package that is not signed.
-    let said = house.chancery_as(65534, 65534, &[], &["sign", "rpm", "--key", "k", "packages/readable.rpm"]).failed(1).stderr;
+    let said = house
+        .chancery_as(65534, 65534, &[], &["sign", "rpm", "--key", "k", "packages/readable.rpm"])
+        .failed(1)
+        .stderr;
     assert!(said.starts_with("error: ") && said.contains("permission denied\nhint: "), "{said}");
     assert!(said.contains("packages/readable.rpm"), "{said}");
     assert!(contents(&house.path("packages")) == before);

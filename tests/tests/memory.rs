@@ -1,6 +1,5 @@
 //! How much memory an agent takes for a package of 2 GiB, as `time -v` measures it.
 
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use chancery_protocol::Algorithm;
@@ -17,16 +16,11 @@ fn resident(house: &House, arguments: &str) -> u64 {
     let begin = Instant::now();
     house.shell(&format!("/usr/bin/time -v -o time chancery {arguments}")).succeeded();
     let report = std::fs::read_to_string(house.path("time")).unwrap();
-    let line = report.lines().find_map(|line| line.trim().strip_prefix("Maximum resident set size (kbytes): "));
+    let line =
+        report.lines().find_map(|line| line.trim().strip_prefix("Maximum resident set size (kbytes): "));
     let kib = line.unwrap_or_else(|| panic!("{report}")).parse().unwrap();
     eprintln!("{kib} KiB in {:.1} s: {arguments}", begin.elapsed().as_secs_f64());
     kib
-}
-
-fn in_the_house(house: &House, package: &Path) -> PathBuf {
-    let place = house.path("big.rpm");
-    std::fs::rename(package, &place).unwrap();
-    place
 }
 
 #[test]
@@ -36,12 +30,17 @@ fn an_agent_stays_below_32_mib_with_a_package_of_2_gib() {
     }
     let house = House::builder().key("k", Algorithm::Rsa4096).start();
     let certificate = house.certificate("k");
-    let package = in_the_house(&house, &build_large_package(&house.path("build"), 2 * GIB));
+    let package = house.path("big.rpm");
+    std::fs::rename(build_large_package(&house.path("build"), 2 * GIB), &package).unwrap();
     assert!(package.metadata().unwrap().len() > 2 * GIB);
 
-    // Without payload: the header is signed and everything copied. With it, all is read, and then only the header of
-    // signatures written.
-    for arguments in ["sign rpm --key k big.rpm", "sign rpm --key k --v3 --in-place big.rpm", "sign openpgp --key k --detach big.rpm"] {
+    // First the header is signed, and everything copied. Then all is read for a signature over it, and only the
+    // signature header written.
+    for arguments in [
+        "sign rpm --key k big.rpm",
+        "sign rpm --key k --v3 --in-place big.rpm",
+        "sign openpgp --key k --detach big.rpm",
+    ] {
         let kib = resident(&house, arguments);
         assert!((1024..MOST).contains(&kib), "{kib} KiB: chancery {arguments}");
     }

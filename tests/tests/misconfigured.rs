@@ -1,6 +1,7 @@
 //! Configuration and policy that are not good: file, line, what was meant, and what stays in force.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use chancery_protocol::Algorithm;
 use chancery_tests::tools::{have, is_root};
@@ -23,8 +24,14 @@ fn bad_policies() -> Vec<(String, &'static str)> {
         (format!("{rule}formts = [\"rpm\"]\n"), "k.toml:5: unknown field `formts`, expected one of "),
         (format!("{rule}formats = [\"rmp\"]\n"), "k.toml:5: format `rmp` is not known"),
         ("[[alow]]\nwho = []\n".to_owned(), "; did you mean `allow`?"),
-        ("[[allow]]\nwho = [\"user:no-such-user\"]\n".to_owned(), "k.toml:4: there is no user `no-such-user` on this machine"),
-        ("[[allow]]\nwho = [\"everybody\"]\n".to_owned(), "k.toml:4: `everybody` is not `user:NAME`, `group:NAME` or `unit:GLOB`"),
+        (
+            "[[allow]]\nwho = [\"user:no-such-user\"]\n".to_owned(),
+            "k.toml:4: there is no user `no-such-user` on this machine",
+        ),
+        (
+            "[[allow]]\nwho = [\"everybody\"]\n".to_owned(),
+            "k.toml:4: `everybody` is not `user:NAME`, `group:NAME` or `unit:GLOB`",
+        ),
         (format!("{rule}rate = \"fast\"\n"), "k.toml:5: `fast` is not an allowance such as `100/s`"),
         ("not-after = tomorrow\n".to_owned(), "k.toml:3: "),
         ("[[allow]\n".to_owned(), "k.toml:3: "),
@@ -68,7 +75,13 @@ fn a_policy_file_that_cannot_be_read_keeps_the_daemon_from_starting() {
 
     fs::rename(house.path("keys.d"), house.path("away")).unwrap();
     let said = house.fails_to_start().stderr;
-    assert!(said.contains(&format!("{}: cannot be read: No such file or directory", house.path("keys.d").display())), "{said}");
+    assert!(
+        said.contains(&format!(
+            "{}: cannot be read: No such file or directory",
+            house.path("keys.d").display()
+        )),
+        "{said}"
+    );
 }
 
 #[test]
@@ -76,7 +89,6 @@ fn a_policy_file_of_another_owner_is_told_by_its_path_when_it_may_not_be_read() 
     if !is_root() || !have(&["setpriv"]) {
         return;
     }
-    use std::os::unix::fs::PermissionsExt;
     let house = builder().prepare();
     let file = house.path("keys.d/k.toml");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
@@ -95,9 +107,16 @@ fn a_bad_policy_at_a_reload_leaves_the_old_one_in_force_and_status_says_so() {
         house.write_policy("k", &text);
         let said = house.chancery(&["reload"]).failed(1).stderr;
         assert!(said.starts_with("error: the policy is not good, the one before stays in force: "), "{said}");
-        assert!(said.contains(expected) && said.contains("\nhint: `chanceryd check` says whether a change is good"), "{said}");
+        assert!(
+            said.contains(expected)
+                && said.contains("\nhint: `chanceryd check` says whether a change is good"),
+            "{said}"
+        );
         let status = house.chancery(&["status"]).failed(1).stdout;
-        assert!(status.contains("\npolicy: the last reload was refused, the one before is in force: "), "{status}");
+        assert!(
+            status.contains("\npolicy: the last reload was refused, the one before is in force: "),
+            "{status}"
+        );
         assert!(status.contains(expected), "{status}");
         sign();
     }
@@ -131,10 +150,18 @@ fn a_policy_whose_key_lies_in_no_token_is_refused() {
     let stray = "uri = \"pkcs11:token=other;object=k\"\n";
     house.write("keys.d/stray.toml", stray);
     let said = house.chancery(&["reload"]).failed(1).stderr;
-    assert!(said.contains("key `stray`: no [token.…] of the configuration fits its uri pkcs11:token=other;object=k"), "{said}");
+    assert!(
+        said.contains(
+            "key `stray`: no [token.…] of the configuration fits its uri pkcs11:token=other;object=k"
+        ),
+        "{said}"
+    );
     let mut check = house.command();
     let said = run(check.arg("check")).failed(1).stderr;
-    assert!(said.contains("key stray: its uri pkcs11:token=other;object=k;type=private fits 0 tokens"), "{said}");
+    assert!(
+        said.contains("key stray: its uri pkcs11:token=other;object=k;type=private fits 0 tokens"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -143,21 +170,34 @@ fn what_is_unknown_or_wrong_in_the_configuration_is_told_with_line_and_suggestio
     let good = fs::read_to_string(house.path("chanceryd.toml")).unwrap();
     let end = good.lines().count() + 1;
     for (text, expected) in [
-        (format!("adminz = []\n{good}"), "chanceryd.toml:1: unknown field `adminz`, expected one of ".to_owned()),
+        (
+            format!("adminz = []\n{good}"),
+            "chanceryd.toml:1: unknown field `adminz`, expected one of ".to_owned(),
+        ),
         (format!("adminz = []\n{good}"), "; did you mean `admins`?\n".to_owned()),
         (format!("admins = [\"root\"]\n{good}"), "chanceryd.toml:1: `root` is not `user:NAME`".to_owned()),
         (format!("{good}pin-file = \"pin\"\n"), format!("chanceryd.toml:{end}: unknown field `pin-file`")),
         (format!("{good}worker = 2\n"), "; did you mean `workers`?\n".to_owned()),
         (format!("{good}timeout = 10\n"), format!("chanceryd.toml:{end}: invalid type: integer `10`")),
-        (format!("{good}timeout = \"0s\"\n"), format!("chanceryd.toml:{end}: `0s` is not a duration such as `10s`")),
+        (
+            format!("{good}timeout = \"0s\"\n"),
+            format!("chanceryd.toml:{end}: `0s` is not a duration such as `10s`"),
+        ),
         (format!("{good}session-mode = \"rw\"\n"), "expected `read-write` or `read-only`".to_owned()),
         (good.replace("token=chancery", "pin-value=1234"), "chanceryd.toml:".to_owned()),
-        (good.replace("pkcs11:token=chancery", "pkcs11:object=k"), "token `main`: its uri names no token".to_owned()),
+        (
+            good.replace("pkcs11:token=chancery", "pkcs11:object=k"),
+            "token `main`: its uri names no token".to_owned(),
+        ),
     ] {
         house.write("chanceryd.toml", &text);
         let mut check = house.command();
         for said in [house.fails_to_start(), run(check.arg("check")).failed(1)] {
-            assert!(said.stderr.starts_with("error: ") && said.stderr.contains(&expected), "{expected}\n{}", said.stderr);
+            assert!(
+                said.stderr.starts_with("error: ") && said.stderr.contains(&expected),
+                "{expected}\n{}",
+                said.stderr
+            );
         }
         assert!(!house.socket().exists() && !house.path("audit").exists(), "nothing was begun");
     }

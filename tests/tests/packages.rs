@@ -53,7 +53,9 @@ fn rpm_accepts_packages_of_every_kind_and_finds_every_flipped_bit() {
                 let header = signature_header(&good);
                 let signature = header.tags.iter().find(|tag| matches!(tag.number, 267 | 268)).unwrap();
                 // In the signature's last bytes, the main header's entries, and the payload.
-                for at in [header.store + signature.offset + signature.count - 1, header.end + 40, good.len() - 1] {
+                for at in
+                    [header.store + signature.offset + signature.count - 1, header.end + 40, good.len() - 1]
+                {
                     let mut flipped = good.clone();
                     flipped[at] ^= 1;
                     let path = package.with_extension("flipped");
@@ -100,7 +102,8 @@ fn a_hundred_packages_are_in_flight_together_on_one_connection() {
 
     let trail = house.audit_trail();
     let artifact = |record: &&Value| record["event"] == "intent" && record["format"] == "rpm";
-    let mut pids: Vec<_> = trail.iter().filter(artifact).map(|record| record["caller"]["pid"].to_string()).collect();
+    let mut pids: Vec<_> =
+        trail.iter().filter(artifact).map(|record| record["caller"]["pid"].to_string()).collect();
     assert_eq!(pids.len(), 100);
     pids.dedup();
     assert_eq!(pids.len(), 1, "one process asked for all");
@@ -114,7 +117,8 @@ fn a_package_that_the_key_has_signed_is_left_alone() {
     let house = House::builder().key("k", Algorithm::Rsa2048).start();
     house.certificate("k");
     let folder = tempfile::tempdir().unwrap();
-    let packages = [4096, 0].map(|room| build_package(folder.path(), &format!("room{room}"), Package::Noarch, room));
+    let packages =
+        [4096, 0].map(|room| build_package(folder.path(), &format!("room{room}"), Package::Noarch, room));
     sign(&house, &[], &packages).succeeded();
     let signatures = house.status_json()["signatures"].clone();
     for more in [&[][..], &["--in-place"]] {
@@ -221,7 +225,10 @@ fn compare(ours: &Path, theirs: &Path, original: &Path) {
     let signature = |header: &Header| *header.tags.iter().find(|tag| tag.number == 268).unwrap();
     let (our_signature, their_signature) = (signature(&our_header), signature(&their_header));
     // A number that begins with a zero byte (one in 256) is written shorter.
-    assert!(our_signature.count.abs_diff(their_signature.count) <= 1, "{name}: {our_signature:?} {their_signature:?}");
+    assert!(
+        our_signature.count.abs_diff(their_signature.count) <= 1,
+        "{name}: {our_signature:?} {their_signature:?}"
+    );
     if our_signature.count == their_signature.count {
         assert_eq!(our_header, their_header, "{name}: places in the signature header");
         let (mut ours, mut theirs) = (ours, theirs);
@@ -257,7 +264,8 @@ fn signature_header(package: &[u8]) -> Header {
     let count = length(LEAD + 8);
     let store = LEAD + 16 + 16 * count;
     let entries = (0..count).map(|n| LEAD + 16 + 16 * n);
-    let tags = entries.map(|at| Tag { number: word(at), offset: length(at + 8), count: length(at + 12) }).collect();
+    let tags =
+        entries.map(|at| Tag { number: word(at), offset: length(at + 8), count: length(at + 12) }).collect();
     Header { tags, store, end: (store + length(LEAD + 12)).next_multiple_of(8) }
 }
 
@@ -277,7 +285,11 @@ fn one_bad_package_among_many_fails_alone() {
     let said = sign(&house, &[], &packages).failed(1);
     assert!(said.stdout.ends_with("\nsigned 5, failed 1 of 6\n"), "{}", said.stdout);
     assert_eq!(said.stderr.matches("error: ").count(), 1, "{}", said.stderr);
-    assert!(said.stderr.starts_with(&format!("error: {}: the package ends inside", packages[2].display())), "{}", said.stderr);
+    assert!(
+        said.stderr.starts_with(&format!("error: {}: the package ends inside", packages[2].display())),
+        "{}",
+        said.stderr
+    );
 
     // Again, for the lines that a program reads: a line for each file, and the sum.
     let said = sign(&house, &["--json"], &packages).failed(1);
@@ -286,7 +298,10 @@ fn one_bad_package_among_many_fails_alone() {
     let by_result = |result: &str| lines.iter().filter(|line| line["result"] == result).collect::<Vec<_>>();
     assert_eq!(by_result("already-signed").len(), 5);
     let failed = by_result("failed");
-    assert_eq!((failed.len(), failed[0]["file"].as_str(), failed[0]["exit"].as_u64()), (1, packages[2].to_str(), Some(5)));
+    assert_eq!(
+        (failed.len(), failed[0]["file"].as_str(), failed[0]["exit"].as_u64()),
+        (1, packages[2].to_str(), Some(5))
+    );
     let sum = serde_json::json!({ "already-signed": 5, "failed": 1, "unfinished": 0, "total": 6 });
     assert_eq!(lines[6]["summary"], sum);
 

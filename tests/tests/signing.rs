@@ -18,7 +18,10 @@ const ALGORITHMS: [(&str, Algorithm); 6] = [
 ];
 
 fn house() -> House {
-    ALGORITHMS.into_iter().fold(House::builder(), |builder, (name, algorithm)| builder.key(name, algorithm)).start()
+    ALGORITHMS
+        .into_iter()
+        .fold(House::builder(), |builder, (name, algorithm)| builder.key(name, algorithm))
+        .start()
 }
 
 fn gpgv(gpg: &Gpg, files: &[&Path]) -> Output {
@@ -67,7 +70,8 @@ fn gpg_and_gpgv_accept_cleartext_of_every_algorithm_and_find_the_text_in_it() {
         house.chancery(&["sign", "openpgp", "--key", key, "--clear", "-o", "signed", "text"]).succeeded();
         let signed = house.path("signed");
         gpgv(&gpg, &[&signed]).succeeded();
-        run(gpg.command().args(["--yes", "--output"]).arg(house.path("found")).arg("--verify").arg(&signed)).succeeded();
+        run(gpg.command().args(["--yes", "--output"]).arg(house.path("found")).arg("--verify").arg(&signed))
+            .succeeded();
         assert_eq!(fs::read_to_string(house.path("found")).unwrap(), text);
         let changed = fs::read_to_string(&signed).unwrap().replace("Origin: us", "Origin: me");
         gpgv(&gpg, &[&house.write("changed", changed)]).failed(1);
@@ -86,10 +90,17 @@ fn gpg_accepts_inline_messages_of_every_algorithm_and_finds_the_data_in_them() {
     for (key, _) in ALGORITHMS {
         let gpg = Gpg::trusting(&house.certificate(key));
         for encoding in ["--armor", "--no-armor"] {
-            house.chancery(&["sign", "openpgp", "--key", key, "--inline", encoding, "-o", "message", "data"]).succeeded();
-            let found = house.path("found");
-            run(gpg.command().args(["--yes", "--output"]).arg(&found).arg("--decrypt").arg(house.path("message")))
+            house
+                .chancery(&["sign", "openpgp", "--key", key, "--inline", encoding, "-o", "message", "data"])
                 .succeeded();
+            let found = house.path("found");
+            run(gpg
+                .command()
+                .args(["--yes", "--output"])
+                .arg(&found)
+                .arg("--decrypt")
+                .arg(house.path("message")))
+            .succeeded();
             assert!(fs::read(&found).unwrap() == data, "{key} {encoding}");
         }
     }
@@ -113,7 +124,10 @@ fn standard_input_is_signed_to_standard_output() {
         assert_eq!(said.stdout, "", "{line}");
         gpg.verify(&[&house.path("signed"), &file]).succeeded();
     }
-    for line in ["chancery sign openpgp --key k --clear < data > signed", "chancery sign openpgp --key k --inline < data > signed"] {
+    for line in [
+        "chancery sign openpgp --key k --clear < data > signed",
+        "chancery sign openpgp --key k --inline < data > signed",
+    ] {
         house.shell(line).succeeded();
         gpg.verify(&[&house.path("signed")]).succeeded();
     }
@@ -195,7 +209,8 @@ impl<'a> Repository<'a> {
 
     /// The names of the lists that apt keeps: those that it believed.
     fn lists(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.house.path("apt/lists")).unwrap().map(|entry| entry.unwrap().file_name());
+        let entries =
+            fs::read_dir(self.house.path("apt/lists")).unwrap().map(|entry| entry.unwrap().file_name());
         entries.map(|name| name.into_string().unwrap()).filter(|name| name.contains("_Packages")).collect()
     }
 
@@ -213,10 +228,9 @@ fn apt_accepts_a_repository_whose_inrelease_or_release_gpg_is_ours() {
         let house = House::builder().key("k", algorithm).key("other", Algorithm::Rsa2048).start();
         let certificate = house.certificate("k");
         let repository = Repository::new(&house, &certificate);
-        for shape in [
-            &["--clear", "-o", "repository/InRelease"][..],
-            &["--detach", "-o", "repository/Release.gpg"],
-        ] {
+        for shape in
+            [&["--clear", "-o", "repository/InRelease"][..], &["--detach", "-o", "repository/Release.gpg"]]
+        {
             let sign = |key: &str| {
                 let line = [&["sign", "openpgp", "--key", key], shape, &["repository/Release"]].concat();
                 house.chancery(&line).succeeded();

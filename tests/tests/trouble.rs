@@ -55,8 +55,13 @@ fn a_wrong_pin_is_tried_once_and_again_only_after_a_reload() {
     let calls = house.path("calls");
     let module = house.token.module().display().to_string();
     house.edit_config(|config| {
-        let spied = format!("environment = {{ PKCS11SPY = \"{module}\", PKCS11SPY_OUTPUT = \"{}\", ", calls.display());
-        config.replace(&format!("module = \"{module}\""), &format!("module = \"{SPY}\"")).replace("environment = {", &spied)
+        let spied = format!(
+            "environment = {{ PKCS11SPY = \"{module}\", PKCS11SPY_OUTPUT = \"{}\", ",
+            calls.display()
+        );
+        config
+            .replace(&format!("module = \"{module}\""), &format!("module = \"{SPY}\""))
+            .replace("environment = {", &spied)
     });
     let logins = || fs::read_to_string(&calls).unwrap().matches(": C_Login\n").count();
     let pin = fs::read(house.token.pin_file()).unwrap();
@@ -107,7 +112,9 @@ fn a_module_that_is_missing_is_named_and_is_loaded_after_a_reload() {
     // Something is there, but no module.
     fs::write(&ours, "not a shared object").unwrap();
     house.chancery(&["reload"]).succeeded();
-    house.wait_until("another reason", |house| house.status().contains("invalid ELF header") || house.status().contains("file too short"));
+    house.wait_until("another reason", |house| {
+        house.status().contains("invalid ELF header") || house.status().contains("file too short")
+    });
 
     fs::remove_file(&ours).unwrap();
     symlink(&real, &ours).unwrap();
@@ -120,7 +127,8 @@ fn a_label_that_no_token_has_is_named_beside_those_that_are_there() {
     let mut house = builder().prepare();
     house.edit_config(|config| config.replace("pkcs11:token=chancery", "pkcs11:token=chancellery"));
     let key = house.path("keys.d/k.toml");
-    fs::write(&key, fs::read_to_string(&key).unwrap().replace("token=chancery;", "token=chancellery;")).unwrap();
+    fs::write(&key, fs::read_to_string(&key).unwrap().replace("token=chancery;", "token=chancellery;"))
+        .unwrap();
     house.start();
     let status = token_is(&house, "unavailable");
     assert!(status.contains("no token pkcs11:token=chancellery in it; it has `chancery`"), "{status}");
@@ -155,7 +163,8 @@ fn a_pin_file_that_is_missing_or_that_others_may_read_is_not_used_and_heals_by_i
     fs::set_permissions(&pin, Permissions::from_mode(0o644)).unwrap();
     house.start();
     let status = token_is(&house, "unavailable");
-    let expected = format!("the PIN file {0} may be read by others (mode 0644); run `chmod 600 {0}`", pin.display());
+    let expected =
+        format!("the PIN file {0} may be read by others (mode 0644); run `chmod 600 {0}`", pin.display());
     assert!(status.contains(&expected), "{status}");
     cannot_sign(&house, "the token cannot sign now", "`chancery status` tells how the token is");
 
@@ -186,7 +195,9 @@ fn a_key_that_the_token_lacks_is_told_to_the_operator_and_harms_no_other() {
     let this_user = format!("[[allow]]\nwho = [\"user:{}\"]\n", nix::unistd::geteuid());
     let house = builder().policy("ghost", &this_user).start();
     let expected = "the token has no private key object pkcs11:token=chancery;object=ghost;type=private";
-    house.wait_until("the log names it", |house| house.log().contains(&format!("key `ghost` cannot be used: {expected}")));
+    house.wait_until("the log names it", |house| {
+        house.log().contains(&format!("key `ghost` cannot be used: {expected}"))
+    });
     house.write("data", "some data\n");
     let said = house.chancery(&["sign", "openpgp", "--key", "ghost", "data"]).failed(3);
     let refusal = "error: the token refused this request; the daemon's journal says why\n";
@@ -209,27 +220,44 @@ fn a_full_disk_under_the_audit_trail_stops_signing_and_room_on_it_starts_it_agai
     house.write("data", "some data\n");
     let last = house.write("data.asc", "what was there before\n");
     let refused = (0..20).find_map(|_| {
-        let said = house.chancery(&["sign", "openpgp", "--key", "k", "--wait", "1", "-o", "data.asc", "data"]);
+        let said =
+            house.chancery(&["sign", "openpgp", "--key", "k", "--wait", "1", "-o", "data.asc", "data"]);
         let written = fs::read_to_string(&last).unwrap() != "what was there before\n";
         assert_eq!(said.code == Some(0), written, "{}", said.text());
         fs::write(&last, "what was there before\n").unwrap();
         (said.code != Some(0)).then_some(said)
     });
     let said = refused.expect("a refusal").failed(4);
-    assert!(said.stderr.starts_with("error: the audit trail cannot be written, so nothing may be signed\n"), "{}", said.stderr);
-    assert!(said.stderr.contains("\nhint: ask the operator (`chancery status`; is its disk full?)"), "{}", said.stderr);
-    let said = house.chancery(&["sign", "openpgp", "--key", "k", "--wait", "1", "--json", "-o", "new", "data"]).failed(4);
+    assert!(
+        said.stderr.starts_with("error: the audit trail cannot be written, so nothing may be signed\n"),
+        "{}",
+        said.stderr
+    );
+    assert!(
+        said.stderr.contains("\nhint: ask the operator (`chancery status`; is its disk full?)"),
+        "{}",
+        said.stderr
+    );
+    let said = house
+        .chancery(&["sign", "openpgp", "--key", "k", "--wait", "1", "--json", "-o", "new", "data"])
+        .failed(4);
     let line: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(line["refusal"], "audit-unavailable");
     assert!(!house.path("new").exists());
     let status = house.chancery(&["status"]).failed(4).stdout;
-    assert!(status.contains("  cannot be written, so nothing is signed: ") && status.contains("No space left"), "{status}");
+    assert!(
+        status.contains("  cannot be written, so nothing is signed: ") && status.contains("No space left"),
+        "{status}"
+    );
 
     // An agent that waits is served as soon as there is room.
     let complaints = |house: &House| house.log().matches("the audit trail cannot be written").count();
     let before = complaints(&house);
     let mut agent = house.agent();
-    agent.args(["sign", "openpgp", "--key", "k", "-o", "new", "data"]).current_dir(house.path("")).stdin(Stdio::null());
+    agent
+        .args(["sign", "openpgp", "--key", "k", "-o", "new", "data"])
+        .current_dir(house.path(""))
+        .stdin(Stdio::null());
     let mut agent = agent.spawn().unwrap();
     house.wait_until("it was refused once", |house| complaints(house) > before);
     disk.clear();
@@ -245,7 +273,11 @@ fn a_full_disk_under_the_audit_trail_stops_signing_and_room_on_it_starts_it_agai
     let trail: serde_json::Value = serde_json::from_str(&said).unwrap();
     let open = u64::try_from(trail["open_intents"].as_array().unwrap().len()).unwrap();
     assert!(open <= 1, "{trail}");
-    assert_eq!((trail["signed"].as_u64(), trail["not_signed"].as_u64()), (Some(signatures - open), Some(0)), "{trail}");
+    assert_eq!(
+        (trail["signed"].as_u64(), trail["not_signed"].as_u64()),
+        (Some(signatures - open), Some(0)),
+        "{trail}"
+    );
 }
 
 #[test]
@@ -258,7 +290,11 @@ fn a_daemon_does_not_start_without_room_for_its_audit_trail() {
     disk.fill();
     let said = house.fails_to_start();
     let expected = format!("error: the audit trail in {}: ", house.path("audit").display());
-    assert!(said.stderr.contains(&expected) && said.stderr.contains("No space left on device"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains(&expected) && said.stderr.contains("No space left on device"),
+        "{}",
+        said.stderr
+    );
     assert!(!house.socket().exists());
     disk.clear();
     house.start();
@@ -284,7 +320,10 @@ fn a_socket_that_is_not_there_is_told_with_the_next_step() {
     }
     house.crash();
     let said = house.chancery(&["keys", "--wait", "1"]).failed(4).stderr;
-    let expected = format!("error: nobody serves the socket {}\nhint: start it with `systemctl start", house.socket().display());
+    let expected = format!(
+        "error: nobody serves the socket {}\nhint: start it with `systemctl start",
+        house.socket().display()
+    );
     assert!(said.starts_with(&expected), "{said}");
     assert_eq!(fs::read_to_string(&package).unwrap(), "not looked at");
     // The next daemon takes the place of the one that crashed.

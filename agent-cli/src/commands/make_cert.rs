@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 use crate::key::Key;
 use crate::output;
-use crate::signer::Signer;
+use crate::signer::{Artifact, Signer};
 use crate::terminal::Terminal;
 
 /// Whether the certificate was there.
@@ -88,7 +88,7 @@ async fn make(
     let signer =
         Signer::new(agent.clone(), key.name.clone(), Format::OpenpgpCertificate, global.build_id.as_deref());
     let artifact = format!("{}.asc", key.name);
-    let raw = signer.sign(&artifact, pending.scheme(), &pending.digests()).await?;
+    let raw = signer.sign(Artifact::named(&artifact), pending.scheme(), &pending.digests()).await?;
     let certificate = pending.finish(&raw).map_err(of_formats)?;
     match store(&admin, &key.name, &certificate.to_binary().map_err(of_formats)?).await {
         Ok(_) => Ok((certificate, Was::Made)),

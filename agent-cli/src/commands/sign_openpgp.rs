@@ -19,7 +19,7 @@ use crate::failure::{Failure, chain};
 use crate::files::{self, Deed, Done, blocking};
 use crate::key::Key;
 use crate::output::Replacement;
-use crate::signer::{Signer, artifact_name};
+use crate::signer::{Artifact, Signer, artifact_name};
 use crate::terminal::Terminal;
 
 /// Largest file that is looked at as an existing detached signature, in bytes.
@@ -191,7 +191,7 @@ async fn make(job: &Arc<Job>, input: Input, output: File) -> Result<(), Failure>
         move || begin(&job, &input, output).map_err(|error| failure(&path, &error))
     });
     let begun = begun.await?;
-    let raw = job.signer.sign(&artifact, begun.scheme, &[begun.digest]).await?;
+    let raw = job.signer.sign(Artifact::named(&artifact), begun.scheme, &[begun.digest]).await?;
     let raw = raw.into_iter().next().unwrap_or_default();
     blocking(move || (begun.finish)(&raw).map_err(|error| failure(&path, &error))).await
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chancery_formats::openpgp::SigningKey;
 use chancery_formats::rpm::{Edited, Error, Existing, Options, Package, Pending, Prepared, SignatureKind};
-use chancery_protocol::{Algorithm, Format, Scheme};
+use chancery_protocol::{Algorithm, Digest, Format, Scheme};
 use tokio::sync::Semaphore;
 
 use crate::args::{Global, SignRpm};
@@ -19,7 +19,7 @@ use crate::files::{self, Deed, Done, blocking};
 use crate::key::Key;
 use crate::lane::Lane;
 use crate::output::Replacement;
-use crate::signer::{Signer, artifact_name};
+use crate::signer::{Artifact, Signer, artifact_name};
 use crate::terminal::Terminal;
 
 /// How a signed package is written.
@@ -71,7 +71,7 @@ pub(crate) async fn run(global: &Global, args: SignRpm, terminal: &Terminal) -> 
 }
 
 async fn sign(job: Arc<Job>, path: PathBuf) -> Result<Done, Failure> {
-    let (package, prepared, file) = read(&job, &path).await?;
+    let Read { package, digest, prepared, file } = read(&job, &path).await?;
     let done = |deed| {
         Done::new(deed)
             .detail("package", package.as_str())
@@ -82,13 +82,24 @@ async fn sign(job: Arc<Job>, path: PathBuf) -> Result<Done, Failure> {
         Prepared::AlreadySigned(_) => return Ok(done(Deed::AlreadySigned).text("by this key, left alone")),
         Prepared::Pending(pending) => pending,
     };
-    let raw = job.signer.sign(&artifact_name(&path), pending.scheme(), &pending.digests()).await?;
+    let name = artifact_name(&path);
+    let artifact = Artifact { name: &name, digest: digest.as_ref() };
+    let raw = job.signer.sign(artifact, pending.scheme(), &pending.digests()).await?;
     attach(*pending, raw, file, path, job.write).await?;
     Ok(done(Deed::Signed))
 }
 
-/// The package's name, what is to be signed in it, and its file, which is the one that will be copied.
-type Read = (String, Prepared, File);
+/// What was read of a package.
+struct Read {
+    /// Its name, version, release and architecture.
+    package: String,
+    /// The digest of its header, by which rpm names a build (`%{SHA256HEADER}`).
+    digest: Option<Digest>,
+    /// What is to be signed in it.
+    prepared: Prepared,
+    /// Its file, which is the one that will be copied.
+    file: File,
+}
 
 async fn read(job: &Arc<Job>, path: &Path) -> Result<Read, Failure> {
     let header = {
@@ -124,7 +135,12 @@ fn open(job: &Job, path: &Path) -> Result<(Package, File), Failure> {
 
 fn prepare(job: &Job, path: &Path, package: &Package, file: File) -> Result<Read, Failure> {
     let prepared = package.prepare(&job.options, &job.key, now(), &file);
-    Ok((package.identity().to_string(), prepared.map_err(|error| failure(path, &error))?, file))
+    Ok(Read {
+        package: package.identity().to_string(),
+        digest: package.header_digest().ok(),
+        prepared: prepared.map_err(|error| failure(path, &error))?,
+        file,
+    })
 }
 
 /// Writes the signed package. The temporary file is held here and not on the thread that fills it, so that it goes at

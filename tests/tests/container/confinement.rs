@@ -25,7 +25,9 @@ fn the_service_runs_as_its_own_user_inside_its_sandbox() {
     for process in processes {
         let status = station.read(&format!("/proc/{process}/status"));
         let uids = format!("Uid:{}", format!("\t{}", uid.trim()).repeat(4));
-        for line in [&uids, "NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000"] {
+        for line in
+            [&uids, "NoNewPrivs:\t1", "Seccomp:\t2", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000"]
+        {
             assert!(status.lines().any(|found| found == line), "{line}: {status}");
         }
     }
@@ -48,20 +50,31 @@ fn the_pin_is_in_no_argument_environment_journal_trail_or_core() {
     // Every process, not only ours: systemd and its helpers handle the PIN too.
     let everywhere = "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' '\\n'";
     let said = station.root(&["sh", "-c", everywhere]);
-    assert!(said.contains("CREDENTIALS_DIRECTORY=") && said.contains("SOFTHSM2_CONF="), "seen too little: {said}");
+    assert!(
+        said.contains("CREDENTIALS_DIRECTORY=") && said.contains("SOFTHSM2_CONF="),
+        "seen too little: {said}"
+    );
     assert!(!said.contains(pin), "{said}");
     for process in workers.iter().chain([&daemon]) {
         let limits = station.read(&format!("/proc/{process}/limits"));
         let core = limits.lines().find(|line| line.starts_with("Max core file size"));
-        assert!(core.is_some_and(|core| core.split_whitespace().filter(|word| *word == "0").count() == 2), "{limits}");
+        assert!(
+            core.is_some_and(|core| core.split_whitespace().filter(|word| *word == "0").count() == 2),
+            "{limits}"
+        );
     }
 
     // A crash leaves no core, and what the journal says of it no PIN.
     station.kill("ABRT");
     station.wait_until("the daemon was started again", |station| station.show("NRestarts") == "1");
-    let ended = station.container.journal(&["MESSAGE_ID=98e322203f7a4ed290d09fe03c09fe15"]).expect("the journal");
+    let ended =
+        station.container.journal(&["MESSAGE_ID=98e322203f7a4ed290d09fe03c09fe15"]).expect("the journal");
     assert_eq!(ended.len(), 1, "{ended:#?}");
-    assert_eq!((&ended[0]["EXIT_CODE"], &ended[0]["EXIT_STATUS"]), (&"killed".into(), &"6".into()), "not `dumped`");
+    assert_eq!(
+        (&ended[0]["EXIT_CODE"], &ended[0]["EXIT_STATUS"]),
+        (&"killed".into(), &"6".into()),
+        "not `dumped`"
+    );
     station.root(&["journalctl", "--sync"]);
     let journal = station.root(&["journalctl", "--no-pager", "--all", "--output=export"]);
     assert!(journal.contains("CHANCERY_KEY=k"), "seen too little: {journal}");

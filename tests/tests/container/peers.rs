@@ -1,8 +1,8 @@
 //! Who asks: agents on the host and inside, users, groups and units, all as the kernel says.
 
 use chancery_protocol::Algorithm;
-use chancery_tests::tools::{Gpg, Package, Rpm, build_package, have, is_root};
 use chancery_tests::run;
+use chancery_tests::tools::{Gpg, Package, Rpm, build_package, have, is_root};
 use serde_json::json;
 
 use crate::station::{ROOT_MAY, Station, of_kind};
@@ -19,11 +19,16 @@ fn an_agent_on_the_host_wakes_the_daemon_and_signs_a_package_that_rpm_accepts() 
 
     assert_eq!(station.show("ActiveState"), "active");
     let rpm = Rpm::trusting(&certificate);
-    for (name, kind) in [("binary", Package::Binary), ("noarch", Package::Noarch), ("source", Package::Source)] {
+    for (name, kind) in
+        [("binary", Package::Binary), ("noarch", Package::Noarch), ("source", Package::Source)]
+    {
         let package = build_package(&station.path(""), name, kind, 4096);
         station.chancery(&["sign", "rpm", "--key", "release", &package.display().to_string()]).succeeded();
         let said = rpm.check(&package).succeeded();
-        assert!(said.stdout.contains("Header V4 RSA/SHA") && said.stdout.contains("Signature, key ID"), "{said:?}");
+        assert!(
+            said.stdout.contains("Header V4 RSA/SHA") && said.stdout.contains("Signature, key ID"),
+            "{said:?}"
+        );
         assert!(said.stdout.lines().skip(1).all(|line| line.ends_with(": OK")), "{said:?}");
     }
 }
@@ -36,15 +41,19 @@ fn the_audit_trail_names_peers_as_the_kernel_does() {
     let Some(station) = Station::with_keys(&[("k", Algorithm::Ed25519)]) else { return };
     let builder: u32 = station.root(&["id", "-u", "builder"]).trim().parse().expect("a uid");
     let stranger = 47_111;
-    station.policy("k", &format!("{ROOT_MAY}[[allow]]\nwho = [\"user:{builder}\", \"user:{stranger}\", \"group:4242\"]\n"));
+    station.policy(
+        "k",
+        &format!("{ROOT_MAY}[[allow]]\nwho = [\"user:{builder}\", \"user:{stranger}\", \"group:4242\"]\n"),
+    );
     let gpg = Gpg::trusting(&station.certificate("k"));
     station.root(&["cp", "/etc/hostname", "/home/builder/file"]);
 
     // An agent inside, as a user of the container.
-    station.inside("builder", &["sign", "openpgp", "-k", "k", "/home/builder/file", "-o", "/home/builder/asc"]).succeeded();
-    let [file, signature] = ["file", "asc"].map(|name| {
-        station.file(&format!("inside.{name}"), &station.read(&format!("/home/builder/{name}")))
-    });
+    station
+        .inside("builder", &["sign", "openpgp", "-k", "k", "/home/builder/file", "-o", "/home/builder/asc"])
+        .succeeded();
+    let [file, signature] = ["file", "asc"]
+        .map(|name| station.file(&format!("inside.{name}"), &station.read(&format!("/home/builder/{name}"))));
     gpg.verify(&[&signature, &file]).succeeded();
     // Agents on the host, as users that exist nowhere.
     let sign = ["sign", "openpgp", "--key", "k"];
@@ -53,7 +62,8 @@ fn the_audit_trail_names_peers_as_the_kernel_does() {
     run(station.agent_as(48_222, "").args(sign)).failed(3);
 
     let trail = station.trail();
-    let callers: Vec<_> = of_kind(&trail, "intent").iter().skip_while(|intent| intent["caller"]["uid"] == 0).copied().collect();
+    let callers: Vec<_> =
+        of_kind(&trail, "intent").iter().skip_while(|intent| intent["caller"]["uid"] == 0).copied().collect();
     let [inside, by_user, by_group] = callers[..] else { panic!("{trail:#?}") };
     assert_eq!(inside["caller"]["uid"], json!(builder));
     assert!(inside["caller"]["pid"].as_i64().is_some_and(|pid| pid > 1), "{inside}");
@@ -71,8 +81,12 @@ fn a_unit_may_sign_where_its_rule_says_so_and_no_other_may() {
     let Some(station) = Station::with_keys(&[("k", Algorithm::P256)]) else { return };
     let outermost = station.read("/proc/1/cgroup");
     let outermost = outermost.lines().find_map(|line| line.split('/').find(|part| part.ends_with(".scope")));
-    assert_eq!(outermost, Some("init.scope"), "this engine keeps containers in units of the host, and those count: \
-        start one with --exec-opt native.cgroupdriver=cgroupfs");
+    assert_eq!(
+        outermost,
+        Some("init.scope"),
+        "this engine keeps containers in units of the host, and those count: \
+        start one with --exec-opt native.cgroupdriver=cgroupfs"
+    );
     station.policy("k", "[[allow]]\nwho = [\"unit:build@*.service\"]\n");
     let in_unit = |unit: &str| {
         let unit = format!("--unit={unit}");
@@ -95,7 +109,8 @@ fn a_unit_may_sign_where_its_rule_says_so_and_no_other_may() {
     let trail = station.trail();
     let [intent] = of_kind(&trail, "intent")[..] else { panic!("{trail:#?}") };
     assert_eq!(intent["caller"]["unit"], "build@el9.service");
-    let units: Vec<_> = of_kind(&trail, "refused").iter().map(|refused| refused["caller"]["unit"].clone()).collect();
+    let units: Vec<_> =
+        of_kind(&trail, "refused").iter().map(|refused| refused["caller"]["unit"].clone()).collect();
     assert_eq!(units[..2], ["rebuild@el9.service", "build.service"]);
 }
 
@@ -130,7 +145,9 @@ fn operators_make_keys_over_their_socket_and_others_cannot_open_it() {
 #[test]
 fn who_may_open_the_operators_socket_is_still_asked_whether_he_is_one() {
     let Some(station) = Station::with_keys(&[]) else { return };
-    station.configure(&station.read("/etc/chancery/chanceryd.toml").replace("group:chancery-admin", "user:builder"));
+    station.configure(
+        &station.read("/etc/chancery/chanceryd.toml").replace("group:chancery-admin", "user:builder"),
+    );
     let refused = station.inside("oper", &["status"]).failed(3);
     assert!(refused.stderr.contains("you are not an operator of this daemon"), "{refused:?}");
     station.inside("root", &["status"]).succeeded();

@@ -43,7 +43,8 @@ impl Station {
         }
         let container = Container::start(&program("chanceryd"), &program("chancery")).expect("a container");
         container.make_token(keys).expect("a token");
-        let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().expect("a folder");
+        let folder =
+            tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().expect("a folder");
         let station = Self { container, folder };
         for user in [&["builder"][..], &["--groups=chancery-admin", "oper"]] {
             station.root(&[&["useradd", "--create-home"], user].concat());
@@ -121,7 +122,11 @@ impl Station {
         }
         let mut command = capped(120, "setpriv");
         command.arg(format!("--reuid={uid}")).arg(format!("--regid={uid}"));
-        command.arg(if groups.is_empty() { "--clear-groups".to_owned() } else { format!("--groups={groups}") });
+        command.arg(if groups.is_empty() {
+            "--clear-groups".to_owned()
+        } else {
+            format!("--groups={groups}")
+        });
         command.arg(copy);
         self.point(&mut command);
         command
@@ -164,7 +169,9 @@ impl Station {
     /// One property of chanceryd.service.
     #[track_caller]
     pub fn show(&self, property: &str) -> String {
-        self.root(&["systemctl", "show", &format!("--property={property}"), "--value", SERVICE]).trim().to_owned()
+        self.root(&["systemctl", "show", &format!("--property={property}"), "--value", SERVICE])
+            .trim()
+            .to_owned()
     }
 
     /// The daemon's process id inside.
