@@ -17,7 +17,7 @@ build() {
     # Optimised, with the checks of a debug build.
     RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
--Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1" \
+-Cllvm-args=-sanitizer-coverage-trace-compares" \
         CARGO_PROFILE_DEV_OPT_LEVEL=2 CARGO_PROFILE_DEV_INCREMENTAL=false \
         cargo build ${CI:+--locked} --target-dir "$out" --target "$host" \
         --package chancery-fuzz --features targets --bins

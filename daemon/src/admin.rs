@@ -36,7 +36,7 @@ impl Desk for Admin {
             Request::Status(_) => Ok(Response::StatusReport(status(&house).await)),
             Request::GenerateKey(request) => generate(&house, &peer, request).await.map(Response::KeyDescription),
             Request::StoreCertificate(request) => store(&house, &peer, request).await.map(done),
-            Request::Reload(_) => match house.reload() {
+            Request::Reload(_) => match house.reload().await {
                 Ok(keys) => Ok(done(format!("the policy is in force: {keys} keys"))),
                 Err(error) => Err(Refusal::new(
                     Reason::Misconfigured,
@@ -117,7 +117,7 @@ async fn generate(house: &Arc<House>, peer: &Peer, request: GenerateKey) -> Resu
         file.sync_all()
     });
     written.map_err(|error| misplaced(&error))?;
-    house.reload().map_err(|error| misplaced(&format!("{error:#}")))?;
+    house.reload().await.map_err(|error| misplaced(&format!("{error:#}")))?;
     tracing::info!(message_id = journal::KEY_GENERATED, chancery_key = %request.name, chancery_uid = peer.uid(),
                    "key `{}` ({algorithm}) was made in token `{}`", request.name, token.name());
     let rules = house.rules();

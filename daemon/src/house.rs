@@ -34,6 +34,7 @@ pub struct House {
     /// What is counted.
     pub counters: Counters,
     rules: RwLock<Arc<Rules>>,
+    reloading: tokio::sync::Mutex<()>,
     policy_fault: Mutex<String>,
     limiter: Mutex<Limiter>,
     recorded_refusals: Mutex<HashMap<u32, Budget>>,
@@ -89,6 +90,7 @@ impl House {
             notes,
             counters: Counters::default(),
             rules: RwLock::default(),
+            reloading: tokio::sync::Mutex::default(),
             policy_fault: Mutex::default(),
             limiter: Mutex::default(),
             recorded_refusals: Mutex::default(),
@@ -111,10 +113,13 @@ impl House {
     }
 
     /// Reads the policy anew. A bad file keeps the old policy in force. Returns how many keys are in force.
-    pub fn reload(self: &Arc<Self>) -> Result<usize> {
-        let old = self.rules();
-        let new = self.read_rules(&old);
-        let rules = match new {
+    pub async fn reload(self: &Arc<Self>) -> Result<usize> {
+        // One after another, so that the last one that began is the one that counts.
+        let _turn = self.reloading.lock().await;
+        // Looking up users and groups may wait for a name service; requests are served meanwhile.
+        let house = Arc::clone(self);
+        let new = tokio::task::spawn_blocking(move || house.read_rules(&house.rules())).await;
+        let rules = match new.context("reading the policy failed").flatten() {
             Ok(rules) => Arc::new(rules),
             Err(error) => {
                 let text = format!("{error:#}");

@@ -67,7 +67,7 @@ fn remove(made: &[PathBuf]) {
 async fn serve(config: Config, sockets: Sockets, audit: Audit) -> Result<()> {
     let tokens = config.token.iter().map(|(name, token)| Token::start(name, token.clone(), &config.limits)).collect();
     let house = Arc::new(House::new(config, tokens, audit, journal::Notes::start()?));
-    let result = house.reload().context("the policy");
+    let result = house.reload().await.context("the policy");
     if let Err(error) = result {
         house.audit.close();
         return Err(error);
@@ -99,9 +99,15 @@ async fn serve(config: Config, sockets: Sockets, audit: Audit) -> Result<()> {
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
                 notify(&[NotifyState::Reloading, NotifyState::monotonic_usec_now()?]);
-                // What is wrong has gone to the journal and to `chancery status`; the old policy serves.
-                let status = house.reload().map_or_else(|_| "serving with the old policy: the new one is not good", |_| "serving");
-                notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+                let house = Arc::clone(&house);
+                tokio::spawn(async move {
+                    // What is wrong has gone to the journal and to `chancery status`; the old policy serves.
+                    let status = match house.reload().await {
+                        Ok(_) => "serving",
+                        Err(_) => "serving with the old policy: the new one is not good",
+                    };
+                    notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+                });
             }
             () = sleep(watchdog.unwrap_or(Duration::from_secs(3600))), if watchdog.is_some() => {
                 notify(&[NotifyState::Watchdog]);

@@ -4,6 +4,8 @@
 //! what was decoded has to encode to something that decodes to the same. The functions are an ordinary library, so
 //! that `fuzz/tests/seeds.rs` can walk every seed without a fuzzer. `make fuzz` runs the targets.
 
+#![allow(clippy::missing_panics_doc, reason = "a panic is how a fuzzer is told")]
+
 use std::io::{self, Cursor};
 
 use bytes::BytesMut;
@@ -13,8 +15,11 @@ use chancery_formats::rpm::Package;
 use chancery_protocol::frame::{self, Frame};
 use chancery_protocol::{KeyName, Message, PublicKey, admin, agent, hello};
 
-/// A decoder under test, with the name of its target and of its folder in `fuzz/seeds`.
-pub const DECODERS: [(&str, fn(&[u8])); 13] = [
+/// Feeds bytes to a decoder.
+pub type Decode = fn(&[u8]);
+
+/// The decoders, with the names of their targets and of their folders in `fuzz/seeds`.
+pub const DECODERS: [(&str, Decode); 13] = [
     ("frame", frame),
     ("hello", hello),
     ("agent_request", agent_request),

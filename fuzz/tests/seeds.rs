@@ -23,7 +23,9 @@ fn seeds(decoder: &str) -> Vec<Seed> {
     match decoder {
         "frame" => seeds.extend(vectors()),
         "rpm" => {
-            seeds.extend(files("../tests/samples").into_iter().filter(|(name, _)| name.ends_with(".rpm")))
+            let packages = files("../tests/samples").into_iter();
+            seeds
+                .extend(packages.filter(|(name, _)| Path::new(name).extension().is_some_and(|e| e == "rpm")));
         }
         "hello" | "agent_request" | "agent_response" | "admin_request" | "admin_response" => {
             let (service, _) = decoder.split_once('_').unwrap_or((decoder, ""));

@@ -87,6 +87,8 @@ struct Supervisor {
     /// Starts or workers lost since the last answer of the token.
     losses: u32,
     next_start: Instant,
+    /// The operator has to act before another worker is started.
+    held_back: bool,
     next_number: u64,
     next_id: u64,
     signatures: u64,
@@ -116,6 +118,7 @@ pub fn start(
         since: now,
         losses: 0,
         next_start: now,
+        held_back: false,
         next_number: 1,
         next_id: 1,
         signatures: 0,
@@ -159,6 +162,7 @@ impl Supervisor {
             },
             Command::Status(reply) => drop(reply.send(self.status())),
             Command::TryAgain => {
+                self.held_back = false;
                 if self.state == State::LockedOut {
                     self.enter(State::Starting);
                 }
@@ -172,7 +176,7 @@ impl Supervisor {
     fn start_next(&mut self) {
         let starting = self.slots.iter().any(|slot| matches!(slot, Slot::Starting { .. }));
         let now = Instant::now();
-        if starting || self.state == State::LockedOut || now < self.next_start {
+        if starting || self.held_back || now < self.next_start {
             return;
         }
         let Some(empty) = self.slots.iter().position(|slot| matches!(slot, Slot::Empty)) else { return };
@@ -306,7 +310,7 @@ impl Supervisor {
             }
         }
         if self.state == State::Ready && !self.slots.iter().any(|slot| matches!(slot, Slot::Ready { .. })) {
-            self.enter(State::Starting);
+            self.enter(if self.held_back { State::LockedOut } else { State::Starting });
         }
     }
 
@@ -327,10 +331,9 @@ impl Supervisor {
             "the token needs its operator and is not tried again until a reload: {}",
             self.last_error
         );
+        self.held_back = true;
         // Workers that are ready know a PIN that was good; they go on.
-        if self.slots.iter().any(|slot| matches!(slot, Slot::Ready { .. })) {
-            self.next_start = Instant::now() + Duration::from_secs(3600);
-        } else {
+        if !self.slots.iter().any(|slot| matches!(slot, Slot::Ready { .. })) {
             self.enter(State::LockedOut);
         }
     }
@@ -392,7 +395,7 @@ impl Supervisor {
     /// When something is due that no message announces.
     fn wake(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
-        let missing = self.slots.iter().any(|slot| matches!(slot, Slot::Empty)) && self.state != State::LockedOut;
+        let missing = self.slots.iter().any(|slot| matches!(slot, Slot::Empty)) && !self.held_back;
         let starting = self.slots.iter().any(|slot| matches!(slot, Slot::Starting { .. }));
         let slots = self.slots.iter().filter_map(|slot| match slot {
             Slot::Starting { deadline, .. } => Some(*deadline),
