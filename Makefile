@@ -104,7 +104,7 @@ fuzz: ## Fuzz every decoder, FUZZ_SECONDS (30) each
 bench: ## Measure the daemon against a program that calls the token directly
 	scripts/apt.sh $(DEMO_NEEDS) openssl
 	cargo build --release $(LOCKED) --workspace --bins
-	cargo run --release $(LOCKED) -p chancery-tests --bin bench
+	$(TARGET)/release/bench
 
 .PHONY: install
 install: ## Install programs, man pages and units; DESTDIR and PREFIX are honoured

@@ -18,9 +18,13 @@ pub(crate) fn check(key: &PublicKey, checkpoint: &Checkpoint, text: &str) -> Res
     let algorithm = key.algorithm().ok_or("the key is of no known algorithm")?;
     let scheme: Scheme =
         checkpoint.scheme.parse().map_err(|bad: chancery_protocol::UnknownWord| bad.to_string())?;
-    let hash = scheme.hash().filter(|&hash| Scheme::over_digest(algorithm, hash) == scheme);
-    let hash =
-        hash.ok_or_else(|| format!("scheme {scheme} cannot be checked here with a key of {algorithm}"))?;
+    let checkable = match scheme.hash() {
+        Some(hash) => Scheme::over_digest(algorithm, hash) == scheme,
+        None => scheme.fits(algorithm),
+    };
+    if !checkable {
+        return Err(format!("scheme {scheme} cannot be checked here with a key of {algorithm}"));
+    }
     let raw = hex::decode(&checkpoint.signature).map_err(|_| "the signature is not hexadecimal")?;
     if raw.len() != algorithm.signature_len() {
         return Err(format!(
@@ -29,31 +33,36 @@ pub(crate) fn check(key: &PublicKey, checkpoint: &Checkpoint, text: &str) -> Res
             raw.len()
         ));
     }
-    verify(key, algorithm, hash, &raw, text.as_bytes()).map_err(|error| error.to_string())
+    verify(key, algorithm, scheme.hash(), &raw, text.as_bytes()).map_err(|error| error.to_string())
 }
 
 fn verify(
     key: &PublicKey,
     algorithm: Algorithm,
-    hash: Hash,
+    hash: Option<Hash>,
     raw: &[u8],
     text: &[u8],
 ) -> Result<(), sequoia_openpgp::anyhow::Error> {
-    let hash = match hash {
-        Hash::Sha256 => HashAlgorithm::SHA256,
-        Hash::Sha384 => HashAlgorithm::SHA384,
-        Hash::Sha512 => HashAlgorithm::SHA512,
+    let named = match hash {
+        Some(Hash::Sha256) => HashAlgorithm::SHA256,
+        Some(Hash::Sha384) => HashAlgorithm::SHA384,
+        Some(Hash::Sha512) | None => HashAlgorithm::SHA512,
     };
     let (kind, key_numbers, numbers) = numbers(key, algorithm, raw);
     let key: Key4<PublicParts, UnspecifiedRole> = Key4::new(SystemTime::UNIX_EPOCH, kind, key_numbers)?;
-    let mut context = hash.context()?.for_digest();
-    context.update(text);
-    let digest = context.into_digest()?;
+    let digest = if hash.is_some() {
+        let mut context = named.context()?.for_digest();
+        context.update(text);
+        context.into_digest()?
+    } else {
+        // Pure Ed25519 signs the text; the library takes whatever stands where a digest would.
+        text.to_vec()
+    };
     // The packet around the numbers is not what was signed. The library wants a time in it, not before the key's.
     let time = Subpacket::new(SubpacketValue::SignatureCreationTime(Timestamp::from(0)), false)?;
     let (hashed, unhashed) = (SubpacketArea::new(vec![time])?, SubpacketArea::default());
     let prefix = [digest[0], digest[1]];
-    let signature = Signature4::new(SignatureType::Binary, kind, hash, hashed, unhashed, prefix, numbers);
+    let signature = Signature4::new(SignatureType::Binary, kind, named, hashed, unhashed, prefix, numbers);
     Signature::from(signature).verify_digest(&key.into(), digest)
 }
 

@@ -91,6 +91,8 @@ pub(crate) fn failure(error: ClientError, asked: &Asked<'_>) -> Failure {
         ClientError::Refused(refusal) => refused(&refusal, asked),
         error @ ClientError::NoAnswer { .. } => Failure::new(Exit::Unavailable, error.to_string())
             .hint("`chancery status` tells how the daemon is; `--wait SECONDS` waits longer"),
+        error @ ClientError::Unknown { .. } => Failure::new(Exit::Unavailable, error.to_string())
+            .hint("look with `chancery status` and `chancery keys` before trying again"),
         ClientError::Protocol { path, what } => Failure::new(
             Exit::Unavailable,
             format!("{} does not speak chancery's protocol: {what}", path.display()),

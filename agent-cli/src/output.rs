@@ -211,7 +211,7 @@ fn folder(place: &Path) -> &Path {
 }
 
 fn beside(place: &Path, error: &io::Error) -> Failure {
-    let failure = Failure::file("write a file in", folder(place), error);
+    let failure = Failure::file("write a new file beside it", place, error);
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
             failure.hint("the new file is made beside the old one: ask for the right to write in the folder")

@@ -144,7 +144,7 @@ fn trail(bench: &Bench) {
         let name = format!("trail/audit-{:020}.jsonl", chain.head().seq + 1);
         let mut bytes = Vec::new();
         for event in events {
-            chain.put(record(event), &mut bytes).unwrap();
+            chain.put(&record(event), &mut bytes).unwrap();
         }
         bench.write(&name, bytes);
     }
@@ -232,14 +232,14 @@ fn a_checkpoint_is_checked_with_the_audit_key() {
             tool("openssl", &["pkey", "-in", &file, "-pubout", "-out", &format!("{key}.pem")], dir);
         }
         let (mut chain, mut bytes) = (Chain::after(Link::start()), Vec::new());
-        chain.put(record(Event::Stopped {}), &mut bytes).unwrap();
+        chain.put(&record(Event::Stopped {}), &mut bytes).unwrap();
         let Link { seq, hash } = chain.head().clone();
         bench.write("digest", Sha256::digest(Checkpoint::signed_text(seq, &hash)));
         let signing = [&["pkeyutl", "-sign", "-inkey", "audit.key", "-in", "digest"], sign].concat();
         let signature = hex::encode(tool("openssl", &signing, dir));
         let (key, scheme) = ("audit".to_owned(), scheme.to_owned());
         let checkpoint = Checkpoint { covers: seq, hash, key, scheme, signature };
-        chain.put(record(Event::Checkpoint(checkpoint)), &mut bytes).unwrap();
+        chain.put(&record(Event::Checkpoint(checkpoint)), &mut bytes).unwrap();
         bench.write("a.jsonl", bytes);
 
         let run = bench.run("audit verify a.jsonl --public-key audit.pem").expect(0);

@@ -1,8 +1,18 @@
 //! Writing: each record becomes a line that holds the hash of the line before.
 
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::record::{Entry, Record};
+use crate::record::Record;
+
+/// An [`Entry`](crate::Entry) that is about to be written.
+#[derive(Serialize)]
+struct Line<'a> {
+    seq: u64,
+    prev: &'a str,
+    #[serde(flatten)]
+    record: &'a Record,
+}
 
 /// Where a trail stands: the number and hash of its last line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,11 +53,11 @@ impl Chain {
     }
 
     /// Appends `record` to `out` as a line with its newline, and returns its number.
-    pub fn put(&mut self, record: Record, out: &mut Vec<u8>) -> Result<u64, serde_json::Error> {
+    pub fn put(&mut self, record: &Record, out: &mut Vec<u8>) -> Result<u64, serde_json::Error> {
         let seq = self.head.seq + 1;
-        let entry = Entry { seq, prev: self.head.hash.clone(), record };
+        let line = Line { seq, prev: &self.head.hash, record };
         let begin = out.len();
-        if let Err(error) = serde_json::to_writer(&mut *out, &entry) {
+        if let Err(error) = serde_json::to_writer(&mut *out, &line) {
             out.truncate(begin);
             return Err(error);
         }

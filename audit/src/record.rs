@@ -32,7 +32,8 @@ pub enum Event {
     Started {
         /// Name and version.
         software: String,
-        /// A line that a crash had left unfinished, and that was cut off, in hexadecimal; empty if there was none.
+        /// A line that a crash had left unfinished, and that was cut off: its first 4096 bytes in hexadecimal; empty if
+        /// there was none.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         torn: String,
     },

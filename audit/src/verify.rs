@@ -102,7 +102,13 @@ impl<'a> Verifier<'a> {
     /// A verifier that checks checkpoints with `judge`, which gets the checkpoint and the text that must be signed;
     /// without one they are only counted.
     pub fn new(judge: Option<&'a CheckpointJudge<'a>>) -> Self {
-        Self { head: None, recent: VecDeque::new(), intents: BTreeMap::new(), summary: Summary::default(), judge }
+        Self {
+            head: None,
+            recent: VecDeque::new(),
+            intents: BTreeMap::new(),
+            summary: Summary::default(),
+            judge,
+        }
     }
 
     /// Walks one file. The first record of the first file may have any number, so that old files can be put away; from
@@ -113,7 +119,11 @@ impl<'a> Verifier<'a> {
         for line in 1.. {
             let broken = |fault| Broken { file: name.to_owned(), line, fault };
             buffer.clear();
-            let read = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut buffer).map_err(|e| broken(e.into()))?;
+            let read = reader
+                .by_ref()
+                .take(MAX_LINE)
+                .read_until(b'\n', &mut buffer)
+                .map_err(|e| broken(e.into()))?;
             if read == 0 {
                 return Ok(());
             }
@@ -144,7 +154,11 @@ impl<'a> Verifier<'a> {
                     return Err(Fault::NoIntent(outcome.intent));
                 }
                 let count = known.unwrap_or(1) as u64;
-                if outcome.result == "signed" { self.summary.signed += count } else { self.summary.failed += count }
+                if outcome.result == "signed" {
+                    self.summary.signed += count;
+                } else {
+                    self.summary.failed += count;
+                }
             }
             Event::Refused(_) => self.summary.refused += 1,
             Event::Checkpoint(checkpoint) => {
@@ -226,7 +240,7 @@ mod tests {
             Event::Refused(refused),
             Event::Stopped {},
         ] {
-            chain.put(record(event), &mut out).unwrap();
+            chain.put(&record(event), &mut out).unwrap();
         }
         out
     }
@@ -250,7 +264,10 @@ mod tests {
         let lines: Vec<_> = trail.split_inclusive(|&b| b == b'\n').collect();
         let without = [lines[0], lines[2], lines[3]].concat();
         let broken = verify(&without).unwrap_err();
-        assert_eq!(broken.to_string(), "trail:2: has number 3 where 2 was due: lines were dropped or reordered");
+        assert_eq!(
+            broken.to_string(),
+            "trail:2: has number 3 where 2 was due: lines were dropped or reordered"
+        );
     }
 
     #[test]

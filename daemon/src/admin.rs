@@ -34,7 +34,9 @@ impl Desk for Admin {
         }
         let result = match request {
             Request::Status(_) => Ok(Response::StatusReport(status(&house).await)),
-            Request::GenerateKey(request) => generate(&house, &peer, request).await.map(Response::KeyDescription),
+            Request::GenerateKey(request) => {
+                generate(&house, &peer, request).await.map(Response::KeyDescription)
+            }
             Request::StoreCertificate(request) => store(&house, &peer, request).await.map(done),
             Request::Reload(_) => match house.reload().await {
                 Ok(keys) => Ok(done(format!("the policy is in force: {keys} keys"))),
@@ -44,7 +46,10 @@ impl Desk for Admin {
                 )),
             },
         };
-        result.unwrap_or_else(Response::Refused)
+        result.unwrap_or_else(|refusal| {
+            house.counters.refusals.fetch_add(1, Ordering::Relaxed);
+            Response::Refused(refusal)
+        })
     }
 }
 
@@ -80,48 +85,63 @@ async fn status(house: &House) -> StatusReport {
 
 async fn generate(house: &Arc<House>, peer: &Peer, request: GenerateKey) -> Result<KeyDescription, Refusal> {
     let bad = |message: String| Refusal::new(Reason::BadRequest, message);
-    let algorithm = Algorithm::from_code(request.algorithm)
-        .ok_or_else(|| Refusal::new(Reason::Unsupported, format!("algorithm {} is not known here", request.algorithm)))?;
+    let algorithm = Algorithm::from_code(request.algorithm).ok_or_else(|| {
+        Refusal::new(Reason::Unsupported, format!("algorithm {} is not known here", request.algorithm))
+    })?;
     let allow = request.allow.iter().map(|who| who.parse::<Principal>()).collect::<Result<Vec<_>, _>>();
     let allow = allow.map_err(|error| bad(error.to_string()))?;
     let formats = request.formats.iter().map(|&code| {
-        Format::from_code(code).ok_or_else(|| Refusal::new(Reason::Unsupported, format!("format {code} is not known here")))
+        Format::from_code(code)
+            .ok_or_else(|| Refusal::new(Reason::Unsupported, format!("format {code} is not known here")))
     });
     let formats = formats.collect::<Result<Vec<_>, _>>()?;
     let token = token(house, &request.token)?;
+    let _turn = house.generating.lock().await;
     let path = house.config.keys.join(format!("{}.toml", request.name));
     if house.rules().policy.key(&request.name).is_some() || path.exists() {
         return Err(Refusal::new(Reason::Exists, format!("key `{}` exists already", request.name)));
     }
     let created = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH);
-    let made = token.generate(request.name.as_str(), algorithm).await.map_err(|error| generation_failed(&error))?;
+    let made =
+        token.generate(request.name.as_str(), algorithm).await.map_err(|error| generation_failed(&error))?;
     let public = Public::of(&made).map_err(|error| generation_failed(&error))?;
     let recorded = house.audit.append(Event::KeyGenerated {
         caller: peer.caller(),
         key: request.name.to_string(),
         algorithm: algorithm.to_string(),
     });
-    recorded.wait().await?;
+    // Making a key is not repeatable: what fails from here on is told, and never said to be worth another try.
+    let recorded = recorded.wait().await;
     let uri = Uri { object: Some(request.name.to_string()), ..token.uri().clone() };
     let text = policy_file(&request.description, &uri, created, &allow, &formats, peer.uid());
     // The key is in the token already, so a policy file that cannot be written is told with what it should hold.
     let misplaced = |error: &dyn std::fmt::Display| {
         tracing::error!(chancery_key = %request.name, "key `{}` was made, but not {}: {error}; it should hold:\n{text}",
                         request.name, path.display());
-        Refusal::new(Reason::Misconfigured,
-                     format!("the key was made in the token, but {} was not written: {error}; \
-                              the journal has the text that it should hold", path.display()))
+        Refusal::new(
+            Reason::Misconfigured,
+            format!(
+                "the key was made in the token, but {} was not written: {error}; \
+                              the journal has the text that it should hold",
+                path.display()
+            ),
+        )
     };
-    let written = File::options().write(true).create_new(true).mode(0o640).open(&path).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
+    let written =
+        File::options().write(true).create_new(true).mode(0o640).open(&path).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
     written.map_err(|error| misplaced(&error))?;
+    recorded.map_err(|refusal| misplaced(&format!("put into force: {refusal}")))?;
     house.reload().await.map_err(|error| misplaced(&format!("{error:#}")))?;
-    tracing::info!(message_id = journal::KEY_GENERATED, chancery_key = %request.name, chancery_uid = peer.uid(),
+    tracing::info!(message_id = journal::KEY_GENERATED, chancery_key = %request.name, chancery_token = token.name(), chancery_uid = peer.uid(),
                    "key `{}` ({algorithm}) was made in token `{}`", request.name, token.name());
     let rules = house.rules();
-    let key = rules.policy.key(&request.name).ok_or_else(|| Refusal::new(Reason::Internal, "the key is gone again"))?;
+    let key = rules
+        .policy
+        .key(&request.name)
+        .ok_or_else(|| Refusal::new(Reason::Internal, "the key is gone again"))?;
     let mut description = sign::description(house, key, &public);
     description.uri = Some(uri.to_string());
     Ok(description)
@@ -132,7 +152,10 @@ fn generation_failed(error: &TokenError) -> Refusal {
     let refusal = error.refusal();
     match refusal.retry() {
         // Making a key is not repeatable, so the client must not try again by itself.
-        Some(_) => Refusal::new(refusal.reason(), format!("{error}; look into the token before trying again: the key may have been made")),
+        Some(_) => Refusal::new(
+            refusal.reason(),
+            format!("{error}; look into the token before trying again: the key may have been made"),
+        ),
         None => Refusal::new(refusal.reason(), error.to_string()),
     }
 }
@@ -142,10 +165,17 @@ fn token<'a>(house: &'a House, name: &str) -> Result<&'a Token, Refusal> {
     let found = match (&house.tokens[..], name) {
         ([only], "") => Some(only),
         ([], _) => return Err(Refusal::new(Reason::Misconfigured, "the configuration has no [token.…]")),
-        (_, "") => return Err(Refusal::new(Reason::BadRequest, format!("there are several tokens; name one of {}", names()))),
+        (_, "") => {
+            return Err(Refusal::new(
+                Reason::BadRequest,
+                format!("there are several tokens; name one of {}", names()),
+            ));
+        }
         (tokens, name) => tokens.iter().find(|token| token.name() == name),
     };
-    found.ok_or_else(|| Refusal::new(Reason::BadRequest, format!("there is no token `{name}`; there is {}", names())))
+    found.ok_or_else(|| {
+        Refusal::new(Reason::BadRequest, format!("there is no token `{name}`; there is {}", names()))
+    })
 }
 
 fn policy_file(
@@ -160,7 +190,8 @@ fn policy_file(
     let list = |words: Vec<String>| words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ");
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "# Made by `chancery key generate`. `chanceryd check` says whether a change is good;");
+    let _ =
+        writeln!(text, "# Made by `chancery key generate`. `chanceryd check` says whether a change is good;");
     let _ = writeln!(text, "# `systemctl reload chanceryd` puts it into force.");
     let _ = writeln!(text, "uri = {}", quoted(&uri.to_string()));
     if !description.is_empty() {
@@ -168,25 +199,34 @@ fn policy_file(
     }
     let _ = writeln!(text, "# Part of the OpenPGP fingerprint: never to be changed.\ncreated = {created}");
     if !allow.is_empty() {
-        let _ = writeln!(text, "\n[[allow]]\nwho = [{}]", list(allow.iter().map(ToString::to_string).collect()));
+        let _ =
+            writeln!(text, "\n[[allow]]\nwho = [{}]", list(allow.iter().map(ToString::to_string).collect()));
         if !formats.is_empty() {
             let _ = writeln!(text, "formats = [{}]", list(formats.iter().map(ToString::to_string).collect()));
         }
     }
     let _ = writeln!(text, "\n# Whoever made the key may make its certificates.");
-    let _ = writeln!(text, "[[allow]]\nwho = [\"user:{operator}\"]\nformats = [\"openpgp-certificate\", \"x509\"]");
+    let _ = writeln!(
+        text,
+        "[[allow]]\nwho = [\"user:{operator}\"]\nformats = [\"openpgp-certificate\", \"x509\"]"
+    );
     text
 }
 
 async fn store(house: &House, peer: &Peer, request: StoreCertificate) -> Result<String, Refusal> {
     let (key, bytes) = (&request.key, &request.bytes);
-    let kind = CertificateKind::from_code(request.kind)
-        .ok_or_else(|| Refusal::new(Reason::Unsupported, format!("certificate kind {} is not known here", request.kind)))?;
+    let kind = CertificateKind::from_code(request.kind).ok_or_else(|| {
+        Refusal::new(Reason::Unsupported, format!("certificate kind {} is not known here", request.kind))
+    })?;
     if house.rules().policy.key(key).is_none() {
         return Err(Refusal::new(Reason::BadRequest, format!("there is no key `{key}`")));
     }
     if bytes.is_empty() || bytes.len() > certificates::MAX_LEN {
-        let message = format!("a certificate of {} bytes; between 1 and {} are kept", bytes.len(), certificates::MAX_LEN);
+        let message = format!(
+            "a certificate of {} bytes; between 1 and {} are kept",
+            bytes.len(),
+            certificates::MAX_LEN
+        );
         return Err(Refusal::new(Reason::BadRequest, message));
     }
     match house.certificates.store(key, kind, bytes) {

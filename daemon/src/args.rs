@@ -9,7 +9,10 @@ const CONFIG: &str = "/etc/chancery/chanceryd.toml";
 
 /// Keeps signing keys in a PKCS#11 token and answers digest-sign requests on a Unix socket
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Without a command it serves: on the sockets that systemd hands over, or on --socket.")]
+#[command(
+    version,
+    after_help = "Without a command it serves: on the sockets that systemd hands over, or on --socket."
+)]
 pub struct Cli {
     /// What to do; serve, if nothing is said
     #[command(subcommand)]

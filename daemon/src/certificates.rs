@@ -60,7 +60,8 @@ impl Certificates {
         let path = self.path(key, kind);
         let beside = self.folder.join(format!(".{key}.{kind}.{}", std::process::id()));
         let mut file = File::options().write(true).create(true).truncate(true).mode(0o644).open(&beside)?;
-        let linked = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&beside, &path));
+        let linked =
+            file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&beside, &path));
         fs::remove_file(&beside)?;
         match linked {
             Ok(()) => {

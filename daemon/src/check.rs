@@ -23,10 +23,16 @@ pub fn run(path: &Path) -> Result<()> {
         }
     }
     for key in policy.keys() {
-        let homes: Vec<_> = config.token.iter().filter(|(_, token)| key.file.uri.lies_in(&token.uri)).collect();
+        let homes: Vec<_> =
+            config.token.iter().filter(|(_, token)| key.file.uri.lies_in(&token.uri)).collect();
         match homes[..] {
             [(token, _)] => writeln!(out, "key {}: {} in token {token}", key.name, key.file.uri)?,
-            _ => faults.push(format!("key {}: its uri {} fits {} tokens, not one", key.name, key.file.uri, homes.len())),
+            _ => faults.push(format!(
+                "key {}: its uri {} fits {} tokens, not one",
+                key.name,
+                key.file.uri,
+                homes.len()
+            )),
         }
         if key.file.allow.is_empty() {
             writeln!(out, "  nobody may use it")?;
@@ -34,6 +40,12 @@ pub fn run(path: &Path) -> Result<()> {
         for (index, rule) in key.file.allow.iter().enumerate() {
             writeln!(out, "  allow[{index}]: {}", in_words(rule))?;
         }
+    }
+    if let Some(name) = config.audit.checkpoint_key.as_ref().filter(|name| policy.key(name).is_none()) {
+        faults.push(format!(
+            "[audit]: checkpoint-key is `{name}`, and there is no {name}.toml in {}",
+            config.keys.display()
+        ));
     }
     out.flush().context("standard output")?;
     if !faults.is_empty() {

@@ -62,6 +62,8 @@ pub struct Limits {
     pub connections_per_user: u32,
     /// Unanswered requests of one connection.
     pub in_flight_per_connection: u16,
+    /// MiB of requests of one user that are unanswered.
+    pub in_flight_mib_per_user: u32,
     /// Requests of one user that wait for a token.
     pub queued_per_user: u32,
     /// How long a request may wait for a token before it is refused.
@@ -173,6 +175,7 @@ impl Default for Limits {
         Self {
             connections_per_user: 256,
             in_flight_per_connection: 256,
+            in_flight_mib_per_user: 16,
             queued_per_user: 16_384,
             request_timeout: Duration::from_secs(30),
         }
@@ -224,8 +227,11 @@ impl Config {
                 *file = folder.join(&file);
             }
             if !token.uri.names_a_token() {
-                bail!("{}: token `{name}`: its uri names no token; write for example \
-                       `uri = \"pkcs11:token=LABEL\"`", path.display());
+                bail!(
+                    "{}: token `{name}`: its uri names no token; write for example \
+                       `uri = \"pkcs11:token=LABEL\"`",
+                    path.display()
+                );
             }
         }
         Ok(config)
@@ -239,8 +245,10 @@ impl Pin {
         let path = match self {
             Self::Credential(name) => {
                 let folder = env::var_os("CREDENTIALS_DIRECTORY").with_context(|| {
-                    format!("the PIN is the systemd credential `{name}`, but systemd gave none; \
-                             add `LoadCredential={name}:FILE` to the service")
+                    format!(
+                        "the PIN is the systemd credential `{name}`, but systemd gave none; \
+                             add `LoadCredential={name}:FILE` to the service"
+                    )
                 })?;
                 Path::new(&folder).join(name)
             }
@@ -251,13 +259,19 @@ impl Pin {
         let mode = metadata.permissions().mode() & 0o777;
         // systemd grants a service user its credentials by ACL, which shows as group bits of a root-owned file.
         if mode & 0o077 != 0 && matches!(self, Self::File(_)) {
-            bail!("the PIN file {} may be read by others (mode {mode:04o}); run `chmod 600 {}`", path.display(),
-                  path.display());
+            bail!(
+                "the PIN file {} may be read by others (mode {mode:04o}); run `chmod 600 {}`",
+                path.display(),
+                path.display()
+            );
         }
         let own = nix::unistd::geteuid().as_raw();
         if metadata.uid() != own && metadata.uid() != 0 {
-            bail!("the PIN file {} belongs to user {}, neither root nor the daemon's user", path.display(),
-                  metadata.uid());
+            bail!(
+                "the PIN file {} belongs to user {}, neither root nor the daemon's user",
+                path.display(),
+                metadata.uid()
+            );
         }
         Ok(file)
     }
@@ -274,7 +288,8 @@ mod tests {
         Config::read(&path)
     }
 
-    const TOKEN: &str = "[token.main]\nmodule = \"m.so\"\nuri = \"pkcs11:token=t\"\npin = { file = \"pin\" }\n";
+    const TOKEN: &str =
+        "[token.main]\nmodule = \"m.so\"\nuri = \"pkcs11:token=t\"\npin = { file = \"pin\" }\n";
 
     #[test]
     fn an_empty_configuration_is_good_and_denies() {

@@ -1,7 +1,7 @@
 //! What every session shares: the policy in force and its keys, the tokens, the audit trail, the counters.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -35,6 +35,8 @@ pub struct House {
     pub counters: Counters,
     rules: RwLock<Arc<Rules>>,
     reloading: tokio::sync::Mutex<()>,
+    /// Held while a key is made, so that two of one name never are.
+    pub generating: tokio::sync::Mutex<()>,
     policy_fault: Mutex<String>,
     limiter: Mutex<Limiter>,
     recorded_refusals: Mutex<HashMap<u32, Budget>>,
@@ -91,6 +93,7 @@ impl House {
             counters: Counters::default(),
             rules: RwLock::default(),
             reloading: tokio::sync::Mutex::default(),
+            generating: tokio::sync::Mutex::default(),
             policy_fault: Mutex::default(),
             limiter: Mutex::default(),
             recorded_refusals: Mutex::default(),
@@ -137,7 +140,11 @@ impl House {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&rules);
         lock(&self.policy_fault).clear();
         let _ = self.audit.append(Event::PolicyLoaded { keys, sha256: rules.policy.sha256().to_owned() });
-        tracing::info!(message_id = journal::POLICY_RELOADED, chancery_keys = keys, "the policy is in force: {keys} keys");
+        tracing::info!(
+            message_id = journal::POLICY_RELOADED,
+            chancery_keys = keys,
+            "the policy is in force: {keys} keys"
+        );
         self.tokens.iter().for_each(Token::try_again);
         Self::ask_tokens(rules);
         Ok(keys)
@@ -161,9 +168,8 @@ impl House {
         });
     }
 
-    /// Counts a refusal, and puts it on record and into the journal.
+    /// Puts a refusal on record and into the journal.
     pub fn refuse(&self, peer: &Peer, key: &str, denied: &Denied) {
-        self.counters.refusals.fetch_add(1, Ordering::Relaxed);
         let Some(unrecorded) = self.may_record_refusal(peer.uid()) else { return };
         let mut detail = denied.detail.clone();
         if unrecorded > 0 {

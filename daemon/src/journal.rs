@@ -107,7 +107,9 @@ impl Notes {
                 );
                 let count = missing.swap(0, Ordering::Relaxed);
                 if count > 0 {
-                    tracing::warn!("{count} signatures were not told to the journal; the audit trail has them");
+                    tracing::warn!(
+                        "{count} signatures were not told to the journal; the audit trail has them"
+                    );
                 }
             }
         })?;

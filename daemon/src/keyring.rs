@@ -58,9 +58,10 @@ impl Keyring {
             let why = match (home.next(), home.next()) {
                 (Some(token), None) => {
                     let object: Arc<str> = Arc::from(uri.to_string());
-                    let known = before.keys.get(&key.name).filter(|known| {
-                        known.object == object && known.token.name() == token.name()
-                    });
+                    let known = before
+                        .keys
+                        .get(&key.name)
+                        .filter(|known| known.object == object && known.token.name() == token.name());
                     let keyed = known.cloned().unwrap_or_else(|| {
                         Arc::new(Keyed { token: token.clone(), object, public: OnceCell::new() })
                     });
@@ -69,7 +70,11 @@ impl Keyring {
                 }
                 (None, _) => format!("no [token.…] of the configuration fits its uri {uri}"),
                 (Some(one), Some(other)) => {
-                    format!("its uri {uri} fits both token `{}` and token `{}`; add `token=`", one.name(), other.name())
+                    format!(
+                        "its uri {uri} fits both token `{}` and token `{}`; add `token=`",
+                        one.name(),
+                        other.name()
+                    )
                 }
             };
             return Err(Homeless { key: key.name.clone(), why });

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::io;
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::stat::{Mode, umask};
@@ -17,8 +17,20 @@ pub struct Sockets {
     pub agents: StdUnixListener,
     /// For operators.
     pub admin: Option<StdUnixListener>,
-    /// Made here, and removed at the end.
-    pub made: Vec<std::path::PathBuf>,
+    /// Those that were made here.
+    pub made: Made,
+}
+
+/// Sockets in the file system that are removed at the end, however it comes.
+#[derive(Default)]
+pub struct Made(Vec<PathBuf>);
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 /// The names of the sockets in systemd's units (`FileDescriptorName=`).
@@ -31,9 +43,10 @@ impl Sockets {
         let sockets = match &args.socket {
             Some(path) => {
                 // Everybody may connect; what they may do is policy's. Operators are root or this user.
-                let agents = make(path, Mode::from_bits_truncate(0o111))?;
-                let admin = args.admin_socket.as_deref().map(|path| make(path, Mode::from_bits_truncate(0o177)));
-                let made = [Some(path.clone()), args.admin_socket.clone()].into_iter().flatten().collect();
+                let mut made = Made::default();
+                let agents = make(path, Mode::from_bits_truncate(0o111), &mut made)?;
+                let admin = args.admin_socket.as_deref();
+                let admin = admin.map(|path| make(path, Mode::from_bits_truncate(0o177), &mut made));
                 Self { agents, admin: admin.transpose()?, made }
             }
             None => Self::from_systemd()?,
@@ -55,18 +68,19 @@ impl Sockets {
                 AGENTS => &mut agents,
                 other => bail!("systemd handed over a socket named `{other}`; it is `{AGENTS}` or `{ADMIN}`"),
             };
-            *place = fds.take_unix_listener(index).with_context(|| format!("the socket `{name}` from systemd"))?;
+            *place =
+                fds.take_unix_listener(index).with_context(|| format!("the socket `{name}` from systemd"))?;
         }
         let agents = agents.context(
             "no socket: systemd handed none over; start chanceryd.socket, or give --socket PATH for development",
         )?;
-        Ok(Self { agents, admin, made: Vec::new() })
+        Ok(Self { agents, admin, made: Made::default() })
     }
 }
 
 /// Binds a socket with the mode that `mask` leaves of 0777. Called before any thread is started, so that nobody else
 /// meets the changed mask.
-fn make(path: &Path, mask: Mode) -> Result<StdUnixListener> {
+fn make(path: &Path, mask: Mode, made: &mut Made) -> Result<StdUnixListener> {
     match StdUnixStream::connect(path) {
         Ok(_) => bail!("{}: another daemon listens there", path.display()),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -77,5 +91,7 @@ fn make(path: &Path, mask: Mode) -> Result<StdUnixListener> {
     let before = umask(mask);
     let listener = StdUnixListener::bind(path).with_context(|| format!("the socket {}", path.display()));
     umask(before);
-    listener
+    let listener = listener?;
+    made.0.push(path.to_owned());
+    Ok(listener)
 }

@@ -104,7 +104,9 @@ fn unit_in(cgroup: &str) -> Option<String> {
         (controllers.is_empty() || controllers == "name=systemd").then_some(path)
     })?;
     let is_unit = |part: &&str| {
-        [".service", ".scope"].iter().any(|suffix| part.strip_suffix(suffix).is_some_and(|stem| !stem.is_empty()))
+        [".service", ".scope"]
+            .iter()
+            .any(|suffix| part.strip_suffix(suffix).is_some_and(|stem| !stem.is_empty()))
     };
     path.split('/').find(is_unit).map(str::to_owned)
 }
@@ -131,7 +133,10 @@ mod tests {
             ("0::/system.slice/build@el9.service\n", Some("build@el9.service")),
             ("0::/system.slice/system-build.slice/build@el9.service/payload\n", Some("build@el9.service")),
             ("12:memory:/x.service\n1:name=systemd:/system.slice/ssh.service\n", Some("ssh.service")),
-            ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/build@el9.service\n", Some("user@1000.service")),
+            (
+                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/build@el9.service\n",
+                Some("user@1000.service"),
+            ),
             ("0::/user.slice/user-1000.slice/session-3.scope\n", Some("session-3.scope")),
             ("0::/\n", None),
             ("0::/a.slice/.service\n", None),

@@ -39,7 +39,10 @@ impl Order {
             ));
         };
         if request.digests.is_empty() || request.digests.len() > MAX_BATCH {
-            let message = format!("{} digests in a request; between 1 and {MAX_BATCH} are taken", request.digests.len());
+            let message = format!(
+                "{} digests in a request; between 1 and {MAX_BATCH} are taken",
+                request.digests.len()
+            );
             return Err(Refusal::new(Reason::BadRequest, message));
         }
         let digests = request.digests.into_iter().map(|bytes| Digest::new(hash, bytes.into_vec()));
@@ -53,15 +56,17 @@ impl Order {
     pub fn over_message(request: SignMessage) -> Result<Self, Refusal> {
         let scheme = scheme(request.scheme)?;
         if request.message.len() > MAX_MESSAGE {
-            let message = format!("a message of {} bytes; at most {MAX_MESSAGE} are taken", request.message.len());
+            let message =
+                format!("a message of {} bytes; at most {MAX_MESSAGE} are taken", request.message.len());
             return Err(Refusal::new(Reason::BadRequest, message));
         }
         Self::new(request.key, scheme, OrderInput::Message(request.message.into_vec()), request.context)
     }
 
     fn new(key: KeyName, scheme: Scheme, input: OrderInput, context: Context) -> Result<Self, Refusal> {
-        let format = Format::from_code(context.format)
-            .ok_or_else(|| Refusal::new(Reason::Unsupported, format!("format {} is not known here", context.format)))?;
+        let format = Format::from_code(context.format).ok_or_else(|| {
+            Refusal::new(Reason::Unsupported, format!("format {} is not known here", context.format))
+        })?;
         for (name, length, most) in [
             ("artifact", context.artifact.len(), Context::MAX_TEXT),
             ("build", context.build.len(), Context::MAX_TEXT),
@@ -94,7 +99,9 @@ impl Order {
     /// The digests as the audit trail names them, in hexadecimal: for pure Ed25519 the SHA-256 of the message.
     pub fn audited_digests(&self) -> Vec<String> {
         match &self.input {
-            OrderInput::Digests(digests) => digests.iter().map(|digest| hex::encode(digest.bytes())).collect(),
+            OrderInput::Digests(digests) => {
+                digests.iter().map(|digest| hex::encode(digest.bytes())).collect()
+            }
             OrderInput::Message(message) => {
                 vec![hex::encode(digest(self.scheme.hash().unwrap_or(Hash::Sha256), message))]
             }

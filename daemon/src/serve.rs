@@ -1,7 +1,6 @@
 //! The daemon's life: open what is needed, serve, reload when told, drain and end.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,11 +21,11 @@ use crate::args::Serve;
 use crate::audit::{Audit, checkpoint};
 use crate::config::Config;
 use crate::house::House;
+use crate::journal;
 use crate::listen::Sockets;
 use crate::peer::Peer;
-use crate::session::{self, Desk};
+use crate::session::{self, Account, Desk};
 use crate::token::Token;
-use crate::journal;
 
 /// How long requests that were accepted may take to be answered after the order to stop.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -41,10 +40,7 @@ pub fn run(args: &Serve) -> Result<()> {
     // One thread carries every connection: it hands bytes on, while tokens sign in processes and the trail is written
     // in a thread of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let made = sockets.made.clone();
-    let result = runtime.block_on(serve(config, sockets, audit));
-    remove(&made);
-    result
+    runtime.block_on(serve(config, sockets, audit))
 }
 
 /// No core dump and no debugger, and as many connections as the system allows.
@@ -58,14 +54,10 @@ fn harden() -> Result<()> {
     Ok(())
 }
 
-fn remove(made: &[PathBuf]) {
-    for path in made {
-        let _ = std::fs::remove_file(path);
-    }
-}
-
 async fn serve(config: Config, sockets: Sockets, audit: Audit) -> Result<()> {
-    let tokens = config.token.iter().map(|(name, token)| Token::start(name, token.clone(), &config.limits)).collect();
+    let Sockets { agents, admin, made: _made } = sockets;
+    let tokens =
+        config.token.iter().map(|(name, token)| Token::start(name, token.clone(), &config.limits)).collect();
     let house = Arc::new(House::new(config, tokens, audit, journal::Notes::start()?));
     let result = house.reload().await.context("the policy");
     if let Err(error) = result {
@@ -75,9 +67,9 @@ async fn serve(config: Config, sockets: Sockets, audit: Audit) -> Result<()> {
     let (stop, stopped) = watch::channel(false);
     let users = Arc::new(Users::default());
     let mut doors = JoinSet::new();
-    let agents = UnixListener::from_std(sockets.agents)?;
+    let agents = UnixListener::from_std(agents)?;
     doors.spawn(open_door::<Agent>(agents, Arc::clone(&house), Arc::clone(&users), stopped.clone()));
-    if let Some(listener) = sockets.admin {
+    if let Some(listener) = admin {
         let listener = UnixListener::from_std(listener)?;
         doors.spawn(open_door::<Admin>(listener, Arc::clone(&house), Arc::clone(&users), stopped.clone()));
     }
@@ -119,7 +111,7 @@ async fn serve(config: Config, sockets: Sockets, audit: Audit) -> Result<()> {
     let drained = timeout(DRAIN, async { while doors.join_next().await.is_some() {} }).await.is_ok();
     checkpoints.abort();
     checkpoint::last(&house).await;
-    tracing::info!(message_id = journal::DRAINED, drained, "chanceryd ends");
+    tracing::info!(message_id = journal::DRAINED, chancery_drained = drained, "chanceryd ends");
     house.audit.close();
     Ok(())
 }
@@ -129,18 +121,18 @@ fn notify(state: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(state);
 }
 
-/// How many connections each user has open.
+/// How many connections each user has open, and what is unanswered on them.
 #[derive(Default)]
-struct Users(Mutex<HashMap<u32, u32>>);
+struct Users(Mutex<HashMap<u32, (u32, Arc<Account>)>>);
 
 impl Users {
     /// A place for one more connection of `uid`, kept until it is dropped.
     fn place(self: &Arc<Self>, uid: u32, most: u32) -> Option<Place> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(uid).or_default();
+        let (count, account) = open.entry(uid).or_default();
         (*count < most).then(|| {
             *count += 1;
-            Place { users: Arc::clone(self), uid }
+            Place { users: Arc::clone(self), uid, account: Arc::clone(account) }
         })
     }
 }
@@ -149,12 +141,13 @@ impl Users {
 struct Place {
     users: Arc<Users>,
     uid: u32,
+    account: Arc<Account>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.users.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.uid) {
+        if let Some((count, _)) = open.get_mut(&self.uid) {
             *count -= 1;
             if *count == 0 {
                 open.remove(&self.uid);
@@ -164,7 +157,12 @@ impl Drop for Place {
 }
 
 /// Accepts connections until the daemon stops, then waits for those that are open to end.
-async fn open_door<D: Desk>(listener: UnixListener, house: Arc<House>, users: Arc<Users>, mut stop: watch::Receiver<bool>) {
+async fn open_door<D: Desk>(
+    listener: UnixListener,
+    house: Arc<House>,
+    users: Arc<Users>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut sessions = JoinSet::new();
     let most = house.config.limits.connections_per_user;
     loop {
@@ -192,12 +190,13 @@ async fn open_door<D: Desk>(listener: UnixListener, house: Arc<House>, users: Ar
         let (house, stop) = (Arc::clone(&house), stop.clone());
         if let Some(place) = users.place(peer.uid(), most) {
             sessions.spawn(async move {
-                session::serve::<D>(stream, peer, house, stop).await;
+                session::serve::<D>(stream, peer, house, &place.account, stop).await;
                 drop(place);
             });
         } else {
-            let refusal = Refusal::new(Reason::Busy, format!("{most} connections of your user are open already"))
-                .retry_after(Duration::from_millis(200));
+            let refusal =
+                Refusal::new(Reason::Busy, format!("{most} connections of your user are open already"))
+                    .retry_after(Duration::from_millis(200));
             sessions.spawn(session::turn_away(stream, refusal));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -12,7 +12,7 @@ use chancery_protocol::{BadMessage, MAX_BATCH, Message, Reason, Refusal, Service
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::house::House;
 use crate::journal;
@@ -28,12 +28,37 @@ pub trait Desk: Service {
     ) -> impl Future<Output = Self::Response> + Send;
 }
 
+/// The bytes of one user's unanswered requests, over all connections.
+#[derive(Debug, Default)]
+pub struct Account(AtomicUsize);
+
+/// A request's bytes on its user's account, until it is answered.
+struct Charge(Arc<Account>, usize);
+
+impl Account {
+    /// Puts `bytes` on the account, if it then holds at most `most`.
+    fn charge(self: &Arc<Self>, bytes: usize, most: usize) -> Option<Charge> {
+        let held = self.0.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let charge = Charge(Arc::clone(self), bytes);
+        (held <= most).then_some(charge)
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
 /// How long a client may take for its hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes read at a time.
 const READ: usize = 8 * 1024;
 /// While this many bytes of answers wait for a client that does not read, nothing more is read from it.
 const MOST_UNREAD: usize = 4 * MAX_FRAME;
+
+/// How long a client may leave answers unread, without taking any of them, while the daemon stops.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How a connection ended, if not by its client's leave.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +84,15 @@ impl From<BadMessage> for Broken {
 }
 
 /// Serves a connection until the client leaves, breaks the protocol, or the daemon stops.
-pub async fn serve<D: Desk>(stream: UnixStream, peer: Arc<Peer>, house: Arc<House>, stop: watch::Receiver<bool>) {
+pub async fn serve<D: Desk>(
+    stream: UnixStream,
+    peer: Arc<Peer>,
+    house: Arc<House>,
+    account: &Arc<Account>,
+    stop: watch::Receiver<bool>,
+) {
     house.counters.connections.fetch_add(1, Ordering::Relaxed);
-    match converse::<D>(stream, &peer, &house, stop).await {
+    match converse::<D>(stream, &peer, &house, account, stop).await {
         Ok(()) | Err(Broken::Io(_)) => {}
         Err(Broken::Protocol(what)) => tracing::warn!(
             message_id = journal::PROTOCOL_BROKEN,
@@ -79,11 +110,19 @@ async fn converse<D: Desk>(
     mut stream: UnixStream,
     peer: &Arc<Peer>,
     house: &Arc<House>,
+    account: &Arc<Account>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), Broken> {
+    let most_bytes = (house.config.limits.in_flight_mib_per_user.max(1) as usize) << 20;
     let most_in_flight = usize::from(house.config.limits.in_flight_per_connection.max(1));
     let mut input = BytesMut::new();
-    let Ok(hello) = timeout(HELLO_TIMEOUT, hello::<D>(&mut stream, &mut input, house)).await else {
+    let hello = tokio::select! {
+        biased;
+        hello = timeout(HELLO_TIMEOUT, hello::<D>(&mut stream, &mut input, house)) => hello,
+        // Nothing was accepted yet; a client that is about to say hello says it to the next daemon.
+        _ = stop.changed() => return Ok(()),
+    };
+    let Ok(hello) = hello else {
         return Err(Broken::Protocol("no hello in time".to_owned()));
     };
     let Some(version) = hello? else { return Ok(()) };
@@ -100,11 +139,18 @@ async fn converse<D: Desk>(
             }
             let request = D::Request::decode(frame.kind, &frame.body)?;
             in_flight += 1;
+            let Some(charge) = account.charge(frame.body.len(), most_bytes) else {
+                let refusal = Refusal::new(Reason::Busy, "too much of what your user asked is unanswered")
+                    .retry_after(Duration::from_millis(200));
+                let _ = reply.send(frame_of::<D>(&D::refused(refusal), version, frame.id));
+                continue;
+            };
             let (house, peer, reply) = (Arc::clone(house), Arc::clone(peer), reply.clone());
             // A task of its own: it also finishes when the client leaves, so that no intent stays without its outcome.
             tokio::spawn(async move {
                 let response = D::answer(house, peer, request).await;
                 let _ = reply.send(frame_of::<D>(&response, version, frame.id));
+                drop(charge);
             });
         }
         if input.is_empty() {
@@ -124,6 +170,8 @@ async fn converse<D: Desk>(
         };
         tokio::select! {
             biased;
+            // First, so that a client that always has something to say does not keep the daemon from stopping.
+            _ = stop.changed(), if !stopping => stopping = true,
             Some(answer) = answers.recv(), if in_flight > 0 => {
                 in_flight -= 1;
                 output.unsplit(answer);
@@ -143,13 +191,18 @@ async fn converse<D: Desk>(
                     }
                 }
             }
-            _ = stop.changed(), if !stopping => stopping = true,
+            // All is answered, and the client does not take it: it may ask the next daemon.
+            () = sleep(LAST_WORDS), if stopping && in_flight == 0 => return Ok(()),
         }
     }
 }
 
 /// The hello exchange: the version that both speak; `None` after a polite refusal.
-async fn hello<D: Desk>(stream: &mut UnixStream, input: &mut BytesMut, house: &House) -> Result<Option<u8>, Broken> {
+async fn hello<D: Desk>(
+    stream: &mut UnixStream,
+    input: &mut BytesMut,
+    house: &House,
+) -> Result<Option<u8>, Broken> {
     let frame = loop {
         if let Some(frame) = Frame::take(input)? {
             break frame;
@@ -177,7 +230,10 @@ async fn hello<D: Desk>(stream: &mut UnixStream, input: &mut BytesMut, house: &H
         }),
         None => FromDaemon::Refused(Refusal::new(
             Reason::Unsupported,
-            format!("{software} speaks no protocol version between {} and {}", hello.min_version, hello.max_version),
+            format!(
+                "{software} speaks no protocol version between {} and {}",
+                hello.min_version, hello.max_version
+            ),
         )),
     };
     write(stream, &answer).await?;
@@ -189,8 +245,13 @@ async fn hello<D: Desk>(stream: &mut UnixStream, input: &mut BytesMut, house: &H
 
 /// Tells a client that it is not served at all.
 pub async fn turn_away(mut stream: UnixStream, refusal: Refusal) {
-    // Short enough for any socket buffer; a client that does not read it learns nothing.
-    let _ = timeout(HELLO_TIMEOUT, write(&mut stream, &FromDaemon::Refused(refusal))).await;
+    // Its hello is read first, so that it is not still writing when the connection closes. The answer is short enough
+    // for any socket buffer; a client that does not read it learns nothing.
+    let answer = async {
+        stream.read_buf(&mut BytesMut::with_capacity(READ)).await?;
+        write(&mut stream, &FromDaemon::Refused(refusal)).await
+    };
+    let _ = timeout(HELLO_TIMEOUT, answer).await;
 }
 
 async fn write(stream: &mut UnixStream, message: &FromDaemon) -> Result<(), Broken> {

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use chancery_protocol::agent::{
-    Agent, Certificate, DescribeKey, FetchCertificate, KeyDescription, KeySummary, Keys, ListKeys, Request, Response,
-    Signatures,
+    Agent, Certificate, DescribeKey, FetchCertificate, KeyDescription, KeySummary, Keys, ListKeys, Request,
+    Response, Signatures,
 };
 use chancery_protocol::{ByteBuf, CertificateKind, Format, KeyName, Reason, Refusal, Scheme};
 
@@ -25,10 +25,17 @@ impl Desk for Agent {
             Request::Sign(request) => order(&house, &peer, Order::over_digests(request)).await,
             Request::SignMessage(request) => order(&house, &peer, Order::over_message(request)).await,
             Request::ListKeys(request) => Ok(Response::Keys(list(&house, &peer, &request))),
-            Request::DescribeKey(request) => describe(&house, &peer, &request).await.map(Response::KeyDescription),
-            Request::FetchCertificate(request) => certificate(&house, &peer, &request).map(Response::Certificate),
+            Request::DescribeKey(request) => {
+                describe(&house, &peer, &request).await.map(Response::KeyDescription)
+            }
+            Request::FetchCertificate(request) => {
+                certificate(&house, &peer, &request).map(Response::Certificate)
+            }
         };
-        result.unwrap_or_else(Response::Refused)
+        result.unwrap_or_else(|refusal| {
+            house.counters.refusals.fetch_add(1, Ordering::Relaxed);
+            Response::Refused(refusal)
+        })
     }
 }
 
@@ -50,6 +57,12 @@ async fn order(house: &House, peer: &Peer, order: Result<Order, Refusal>) -> Res
 async fn sign(house: &House, peer: &Peer, order: Order) -> Result<Vec<Vec<u8>>, Refusal> {
     let begin = Instant::now();
     let rules = house.rules();
+    if house.config.audit.checkpoint_key.as_ref() == Some(&order.key) {
+        // Whoever could have this key sign could forge the trail.
+        let denied =
+            Denied::not_permitted(&order.key, "this key is the audit trail's own and signs for nobody");
+        return Err(refused(house, peer, &order.key, denied));
+    }
     let now = jiff::ZonedDateTime::now();
     let decision = policy::decide(&rules.policy, &mut house.limiter(), peer, &order, &now);
     let grant = decision.map_err(|denied| refused(house, peer, &order.key, denied))?;
@@ -57,7 +70,8 @@ async fn sign(house: &House, peer: &Peer, order: Order) -> Result<Vec<Vec<u8>>, 
     let algorithm = keyed.public().await.map_err(|error| failed(&order.key, &error))?.algorithm;
     if !order.scheme.fits(algorithm) {
         let message = format!("key `{}` is {algorithm} and cannot sign with {}", order.key, order.scheme);
-        return Err(Refusal::new(Reason::Unsupported, message));
+        let refusal = Refusal::new(Reason::Unsupported, message.clone());
+        return Err(refused(house, peer, &order.key, Denied { refusal, detail: message }));
     }
     let (recorded, durable) = house.audit.intend(grant, peer, &order);
     let key = order.key;
@@ -109,7 +123,8 @@ fn list(house: &House, peer: &Peer, request: &ListKeys) -> Keys {
         .filter(|key| request.after.as_ref().is_none_or(|after| key.name > *after))
         .filter(|key| policy::permitted(key, peer).is_some());
     let keys = theirs.by_ref().take(Keys::PAGE).map(|key| {
-        let algorithm = rules.keyring.key(&key.name).and_then(|keyed| keyed.known()).map(|key| key.algorithm.code());
+        let algorithm =
+            rules.keyring.key(&key.name).and_then(|keyed| keyed.known()).map(|key| key.algorithm.code());
         KeySummary { name: key.name.clone(), algorithm }
     });
     Keys { keys: keys.collect(), more: theirs.next().is_some() }
@@ -131,7 +146,11 @@ fn permitted(house: &House, peer: &Peer, name: &KeyName) -> Result<Permitted, Re
         let keyed = Arc::clone(rules.keyring.key(name)?);
         Some(Permitted { key: Arc::clone(key), keyed, formats, schemes })
     });
-    found.ok_or_else(|| refused(house, peer, name, Denied::not_permitted(name, "no such key, or no rule for this peer")))
+    found.ok_or_else(|| {
+        let exists = rules.policy.key(name).is_some();
+        let detail = if exists { "no rule names this peer" } else { "there is no such key" };
+        refused(house, peer, name, Denied::not_permitted(name, detail))
+    })
 }
 
 async fn describe(house: &House, peer: &Peer, request: &DescribeKey) -> Result<KeyDescription, Refusal> {
@@ -142,7 +161,9 @@ async fn describe(house: &House, peer: &Peer, request: &DescribeKey) -> Result<K
     description.schemes = schemes
         .into_iter()
         .filter(|scheme| scheme.fits(public.algorithm))
-        .filter(|scheme| scheme.hash().is_some() || key.file.inputs.contains(&Input::Message) || messages_only)
+        .filter(|scheme| {
+            scheme.hash().is_some() || key.file.inputs.contains(&Input::Message) || messages_only
+        })
         .map(Scheme::code)
         .collect();
     description.formats = formats.into_iter().map(Format::code).collect();
@@ -172,11 +193,15 @@ pub fn description(house: &House, key: &Key, public: &Public) -> KeyDescription 
 
 fn certificate(house: &House, peer: &Peer, request: &FetchCertificate) -> Result<Certificate, Refusal> {
     let Permitted { key, .. } = permitted(house, peer, &request.key)?;
-    let kind = CertificateKind::from_code(request.kind)
-        .ok_or_else(|| Refusal::new(Reason::Unsupported, format!("certificate kind {} is not known here", request.kind)))?;
+    let kind = CertificateKind::from_code(request.kind).ok_or_else(|| {
+        Refusal::new(Reason::Unsupported, format!("certificate kind {} is not known here", request.kind))
+    })?;
     match house.certificates.fetch(&key.name, kind) {
         Ok(Some(bytes)) => Ok(Certificate { kind: kind.code(), bytes: ByteBuf::from(bytes) }),
-        Ok(None) => Err(Refusal::new(Reason::Unsupported, format!("no {kind} certificate is stored with key `{}`", key.name))),
+        Ok(None) => Err(Refusal::new(
+            Reason::Unsupported,
+            format!("no {kind} certificate is stored with key `{}`", key.name),
+        )),
         Err(error) => {
             tracing::error!(chancery_key = %key.name, "the {kind} certificate of key `{}`: {error}", key.name);
             Err(internal())

@@ -160,6 +160,11 @@ impl crate::Service for Admin {
     type Request = Request;
     type Response = Response;
 
+    fn is_repeatable(request: &Request) -> bool {
+        // A second key of the same name would be another key.
+        !matches!(request, Request::GenerateKey(_))
+    }
+
     fn refusal(response: Response) -> Result<Response, crate::Refusal> {
         match response {
             Response::Refused(refusal) => Err(refusal),

@@ -193,6 +193,10 @@ impl crate::Service for Agent {
     type Request = Request;
     type Response = Response;
 
+    fn is_repeatable(_: &Request) -> bool {
+        true
+    }
+
     fn refusal(response: Response) -> Result<Response, crate::Refusal> {
         match response {
             Response::Refused(refusal) => Err(refusal),

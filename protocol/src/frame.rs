@@ -60,7 +60,8 @@ impl Frame {
         }
         buffer.advance(LENGTH);
         let mut frame = buffer.split_to(length);
-        let (version, kind, reserved, id) = (frame.get_u8(), frame.get_u8(), frame.get_u16(), frame.get_u32());
+        let (version, kind, reserved, id) =
+            (frame.get_u8(), frame.get_u8(), frame.get_u16(), frame.get_u32());
         if reserved != 0 {
             return Err(BadFrame::Reserved(reserved));
         }

@@ -35,6 +35,8 @@ pub trait Service: Send + 'static {
     /// What the daemon answers.
     type Response: Message;
 
+    /// Whether a request whose answer was lost may be sent again.
+    fn is_repeatable(request: &Self::Request) -> bool;
     /// The response if the request was served, the refusal if it was not.
     fn refusal(response: Self::Response) -> Result<Self::Response, Refusal>;
     /// The response that refuses a request.

@@ -95,7 +95,8 @@ impl PublicKey {
         let rsa;
         let (algorithm, parameters, bits) = match self {
             Self::Rsa { n, e } => {
-                rsa = RsaPublicKey { modulus: UintRef::new(n)?, public_exponent: UintRef::new(e)? }.to_der()?;
+                rsa =
+                    RsaPublicKey { modulus: UintRef::new(n)?, public_exponent: UintRef::new(e)? }.to_der()?;
                 (RSA, Some(AnyRef::NULL), rsa.as_slice())
             }
             Self::Ec { point } => {

@@ -172,9 +172,15 @@ impl Scheme {
     /// The hash whose digest is signed; `None` for pure Ed25519, which hashes inside.
     pub const fn hash(self) -> Option<Hash> {
         match self {
-            Self::RsaPkcs1Sha256 | Self::RsaPssSha256 | Self::EcdsaSha256 | Self::Ed25519Sha256 => Some(Hash::Sha256),
-            Self::RsaPkcs1Sha384 | Self::RsaPssSha384 | Self::EcdsaSha384 | Self::Ed25519Sha384 => Some(Hash::Sha384),
-            Self::RsaPkcs1Sha512 | Self::RsaPssSha512 | Self::EcdsaSha512 | Self::Ed25519Sha512 => Some(Hash::Sha512),
+            Self::RsaPkcs1Sha256 | Self::RsaPssSha256 | Self::EcdsaSha256 | Self::Ed25519Sha256 => {
+                Some(Hash::Sha256)
+            }
+            Self::RsaPkcs1Sha384 | Self::RsaPssSha384 | Self::EcdsaSha384 | Self::Ed25519Sha384 => {
+                Some(Hash::Sha384)
+            }
+            Self::RsaPkcs1Sha512 | Self::RsaPssSha512 | Self::EcdsaSha512 | Self::Ed25519Sha512 => {
+                Some(Hash::Sha512)
+            }
             Self::Ed25519 => None,
         }
     }
@@ -188,7 +194,9 @@ impl Scheme {
             | Self::RsaPssSha384
             | Self::RsaPssSha512 => Family::Rsa,
             Self::EcdsaSha256 | Self::EcdsaSha384 | Self::EcdsaSha512 => Family::Ecdsa,
-            Self::Ed25519Sha256 | Self::Ed25519Sha384 | Self::Ed25519Sha512 | Self::Ed25519 => Family::Ed25519,
+            Self::Ed25519Sha256 | Self::Ed25519Sha384 | Self::Ed25519Sha512 | Self::Ed25519 => {
+                Family::Ed25519
+            }
         }
     }
 
@@ -205,9 +213,15 @@ impl Scheme {
     /// The scheme that OpenPGP, CMS v1.5 and kernel modules use for a key of `algorithm` and a digest of `hash`.
     pub const fn over_digest(algorithm: Algorithm, hash: Hash) -> Self {
         match (algorithm, hash) {
-            (Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096, Hash::Sha256) => Self::RsaPkcs1Sha256,
-            (Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096, Hash::Sha384) => Self::RsaPkcs1Sha384,
-            (Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096, Hash::Sha512) => Self::RsaPkcs1Sha512,
+            (Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096, Hash::Sha256) => {
+                Self::RsaPkcs1Sha256
+            }
+            (Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096, Hash::Sha384) => {
+                Self::RsaPkcs1Sha384
+            }
+            (Algorithm::Rsa2048 | Algorithm::Rsa3072 | Algorithm::Rsa4096, Hash::Sha512) => {
+                Self::RsaPkcs1Sha512
+            }
             (Algorithm::P256 | Algorithm::P384 | Algorithm::P521, Hash::Sha256) => Self::EcdsaSha256,
             (Algorithm::P256 | Algorithm::P384 | Algorithm::P521, Hash::Sha384) => Self::EcdsaSha384,
             (Algorithm::P256 | Algorithm::P384 | Algorithm::P521, Hash::Sha512) => Self::EcdsaSha512,
@@ -255,7 +269,9 @@ words! {
 
 /// A name was not a valid key name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("key name `{found}` {why}; use 1 to 64 of a-z, 0-9, `-`, `_` and `.`, beginning with a letter or digit")]
+#[error(
+    "key name `{found}` {why}; use 1 to 64 of a-z, 0-9, `-`, `_` and `.`, beginning with a letter or digit"
+)]
 pub struct BadKeyName {
     found: String,
     why: &'static str,

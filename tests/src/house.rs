@@ -86,7 +86,8 @@ impl Builder {
         fs::create_dir(house.path("keys.d")).expect("keys.d");
         let table = self.token.unwrap_or_else(|| house.token.config_toml("main"));
         let settings = self.token_settings;
-        let limits = if self.config.contains("[limits]") { "" } else { "[limits]\nconnections-per-user = 2000\n" };
+        let limits =
+            if self.config.contains("[limits]") { "" } else { "[limits]\nconnections-per-user = 2000\n" };
         let audit = if self.config.contains("[audit]") { "" } else { "[audit]\ndirectory = \"audit\"\n" };
         let config = format!("state = \"state\"\n{}{audit}{limits}{table}{settings}", self.config);
         house.write("chanceryd.toml", &config);
@@ -148,14 +149,19 @@ impl House {
     /// Writes a key's policy file.
     pub fn write_policy(&self, key: &str, text: &str) -> PathBuf {
         let label = self.token.label();
-        let head = format!("uri = \"pkcs11:token={label};object={key};type=private\"\ncreated = 2026-11-23T15:00:00Z\n");
+        let head = format!(
+            "uri = \"pkcs11:token={label};object={key};type=private\"\ncreated = 2026-11-23T15:00:00Z\n"
+        );
         self.write(&format!("keys.d/{key}.toml"), format!("{head}{text}"))
     }
 
     /// Lets the user of the test use a key for everything.
     pub fn allow_all(&self, key: &str) {
         let uid = nix::unistd::geteuid();
-        self.write_policy(key, &format!("inputs = [\"digest\", \"message\"]\n[[allow]]\nwho = [\"user:{uid}\"]\n"));
+        self.write_policy(
+            key,
+            &format!("inputs = [\"digest\", \"message\"]\n[[allow]]\nwho = [\"user:{uid}\"]\n"),
+        );
     }
 
     /// The daemon's command line.
@@ -179,7 +185,9 @@ impl House {
         command.env("NOTIFY_SOCKET", &notify).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.daemon = Some(command.spawn().expect("chanceryd"));
         let mut state = [0; 512];
-        let length = ready.recv(&mut state).unwrap_or_else(|error| panic!("no READY ({error}); its log:\n{}", self.log()));
+        let length = ready
+            .recv(&mut state)
+            .unwrap_or_else(|error| panic!("no READY ({error}); its log:\n{}", self.log()));
         let state = String::from_utf8_lossy(&state[..length]);
         assert!(state.contains("READY=1"), "{state}");
     }
@@ -239,8 +247,13 @@ impl House {
         let pid = self.pid();
         let mut workers: Vec<i32> = fs::read_dir(format!("/proc/{pid}/task"))
             .expect("the daemon's threads")
-            .flat_map(|task| fs::read_to_string(task.expect("a thread").path().join("children")).unwrap_or_default()
-                .split_whitespace().map(|pid| pid.parse().expect("a pid")).collect::<Vec<i32>>())
+            .flat_map(|task| {
+                fs::read_to_string(task.expect("a thread").path().join("children"))
+                    .unwrap_or_default()
+                    .split_whitespace()
+                    .map(|pid| pid.parse().expect("a pid"))
+                    .collect::<Vec<i32>>()
+            })
             .collect();
         workers.sort_unstable();
         workers.into_iter().map(Pid::from_raw).collect()
@@ -283,7 +296,11 @@ impl House {
     #[track_caller]
     pub fn check_as(&self, uid: u32) -> Output {
         let mut command = self.as_user(uid, uid, &[]);
-        run(command.arg(self.program_for_all("chanceryd")).arg("check").arg("--config").arg(self.path("chanceryd.toml")))
+        run(command
+            .arg(self.program_for_all("chanceryd"))
+            .arg("check")
+            .arg("--config")
+            .arg(self.path("chanceryd.toml")))
     }
 
     /// A copy of a program where every user can run it: a checkout may lie in a folder that only its owner may enter.
@@ -341,7 +358,9 @@ impl House {
     /// Whether every worker of the token is ready.
     pub fn is_ready(&self) -> bool {
         let status = self.status();
-        let Some((_, workers)) = status.split_once(": ready").and_then(|(_, rest)| rest.split_once("workers ")) else {
+        let Some((_, workers)) =
+            status.split_once(": ready").and_then(|(_, rest)| rest.split_once("workers "))
+        else {
             return false;
         };
         let mut words = workers.split([' ', ',']);
@@ -360,7 +379,11 @@ impl House {
     pub fn wait_until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let begin = Instant::now();
         while !is_so(self) {
-            assert!(begin.elapsed() < PIN_PATIENCE, "still not so: {what}; the daemon's log:\n{}", self.log());
+            assert!(
+                begin.elapsed() < PIN_PATIENCE,
+                "still not so: {what}; the daemon's log:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -397,7 +420,9 @@ impl House {
             .collect();
         files.sort();
         let text: String = files.iter().map(|file| fs::read_to_string(file).expect("a trail")).collect();
-        text.lines().map(|line| serde_json::from_str(line).expect("a record")).collect()
+        // A line that the daemon is writing now is not a record yet.
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        whole.map(|line| serde_json::from_str(line).expect("a record")).collect()
     }
 }
 

@@ -41,14 +41,17 @@ impl Output {
 pub fn program(name: &str) -> PathBuf {
     let own = std::env::current_exe().expect("the path of this test");
     let path = own.ancestors().skip(1).map(|folder| folder.join(name)).find(|path| path.is_file());
-    path.unwrap_or_else(|| panic!("no program {name} beside {}; run `cargo build --workspace --bins`", own.display()))
+    path.unwrap_or_else(|| {
+        panic!("no program {name} beside {}; run `cargo build --workspace --bins`", own.display())
+    })
 }
 
 /// Runs a command to its end, without a standard input.
 #[track_caller]
 pub fn run(command: &mut Command) -> Output {
     let output = command.stdin(Stdio::null()).output();
-    let output = output.unwrap_or_else(|error| panic!("{}: {error}", command.get_program().to_string_lossy()));
+    let output =
+        output.unwrap_or_else(|error| panic!("{}: {error}", command.get_program().to_string_lossy()));
     Output {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -19,7 +19,8 @@ pub fn have(programs: &[&str]) -> bool {
 }
 
 fn found(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
 }
 
 /// Whether this test runs as root; if not, says so, and fails where nothing may be skipped.
@@ -62,7 +63,9 @@ impl Rpm {
     pub fn accepts(&self, package: &Path) {
         let said = self.check(package).succeeded().stdout;
         let lines: Vec<_> = said.lines().skip(1).collect();
-        let good = |what: &str| lines.iter().any(|line| line.contains(what)) && lines.iter().all(|l| l.ends_with(": OK"));
+        let good = |what: &str| {
+            lines.iter().any(|line| line.contains(what)) && lines.iter().all(|l| l.ends_with(": OK"))
+        };
         assert!(good(" Signature, key ID ") && good(" digest: OK"), "{said}");
     }
 
@@ -97,10 +100,12 @@ impl Gpg {
     /// A new key of its own, without a passphrase, for the tools that sign with gpg; its fingerprint.
     #[track_caller]
     pub fn generate(&self, algorithm: &str) -> String {
-        let arguments = ["--passphrase", "", "--quick-gen-key", "gpg@example.org", algorithm, "sign", "never"];
+        let arguments =
+            ["--passphrase", "", "--quick-gen-key", "gpg@example.org", algorithm, "sign", "never"];
         run(self.command().args(arguments)).succeeded();
         let listed = run(self.command().args(["--with-colons", "--list-secret-keys"])).succeeded().stdout;
-        let fingerprint = listed.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).expect("a fingerprint");
+        let fingerprint =
+            listed.lines().find_map(|line| line.strip_prefix("fpr:::::::::")).expect("a fingerprint");
         fingerprint.trim_end_matches(':').to_owned()
     }
 
@@ -202,7 +207,13 @@ pub fn build_large_package(folder: &Path, bytes: u64) -> PathBuf {
     );
     std::fs::write(&spec, text).expect("a spec file");
     let mut command = capped(120, "rpmbuild");
-    command.args(["-bb", "--define", &format!("_topdir {}", folder.display()), "--define", "debug_package %{nil}"]);
+    command.args([
+        "-bb",
+        "--define",
+        &format!("_topdir {}", folder.display()),
+        "--define",
+        "debug_package %{nil}",
+    ]);
     // Neither compression nor what distributions do to installed files is wanted here, and MD5 is quick.
     command.args(["--define", "_binary_payload w.ufdio", "--define", "__os_install_post %{nil}"]);
     command.args(["--define", "_binary_filedigest_algorithm 1"]).arg(&spec);
@@ -215,14 +226,19 @@ pub fn build_large_package(folder: &Path, bytes: u64) -> PathBuf {
 pub fn build_packages(folder: &Path) -> Vec<PathBuf> {
     let kinds = [("binary", Package::Binary), ("noarch", Package::Noarch), ("source", Package::Source)];
     let build = |(name, kind): (&str, Package)| {
-        [("roomy", 4096), ("tight", 0)].map(|(room, bytes)| build_package(folder, &format!("{name}-{room}"), kind, bytes))
+        [("roomy", 4096), ("tight", 0)]
+            .map(|(room, bytes)| build_package(folder, &format!("{name}-{room}"), kind, bytes))
     };
     kinds.into_iter().flat_map(build).collect()
 }
 
 fn find_rpm(folder: &Path) -> Option<PathBuf> {
     std::fs::read_dir(folder).ok()?.filter_map(Result::ok).map(|entry| entry.path()).find_map(|path| {
-        if path.is_dir() { find_rpm(&path) } else { path.extension().is_some_and(|e| e == "rpm").then_some(path) }
+        if path.is_dir() {
+            find_rpm(&path)
+        } else {
+            path.extension().is_some_and(|e| e == "rpm").then_some(path)
+        }
     })
 }
 
@@ -231,9 +247,14 @@ fn find_rpm(folder: &Path) -> Option<PathBuf> {
 #[track_caller]
 pub fn sample_packages(folder: &Path) -> Vec<PathBuf> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
-    let places = [std::env::var_os("CHANCERY_SAMPLES").map(PathBuf::from), Some(own), Some("/work/shared/samples".into())];
+    let places = [
+        std::env::var_os("CHANCERY_SAMPLES").map(PathBuf::from),
+        Some(own),
+        Some("/work/shared/samples".into()),
+    ];
     let packages = |place: PathBuf| {
-        let entries = std::fs::read_dir(place).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+        let entries =
+            std::fs::read_dir(place).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
         let packages: Vec<_> = entries.filter(|path| path.extension().is_some_and(|e| e == "rpm")).collect();
         (!packages.is_empty()).then_some(packages)
     };
@@ -267,7 +288,8 @@ impl SmallDisk {
     pub fn fill(&self) {
         use std::io::Write as _;
         let mut file = std::fs::File::create(self.filler()).expect("a file");
-        let full = std::iter::repeat_with(|| file.write_all(&[0; 512])).find_map(Result::err).expect("an error");
+        let full =
+            std::iter::repeat_with(|| file.write_all(&[0; 512])).find_map(Result::err).expect("an error");
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
     }
 

@@ -23,7 +23,8 @@ async fn eventful() -> House {
     client.sign(sign("no-such-key", Scheme::EcdsaSha256, 1)).await.unwrap_err();
     let key = client.describe(&DescribeKey { key: "audit".parse().unwrap() }.key).await.unwrap();
     house.write("audit.der", &key.public_key);
-    let openssl = |args: &[&str]| run(Command::new("openssl").args(args).current_dir(house.path(""))).succeeded();
+    let openssl =
+        |args: &[&str]| run(Command::new("openssl").args(args).current_dir(house.path(""))).succeeded();
     openssl(&["pkey", "-pubin", "-inform", "DER", "-in", "audit.der", "-out", "audit.pem"]);
     tokio::task::spawn_blocking(move || {
         house.wait_until("a checkpoint", |house| {
@@ -54,7 +55,8 @@ async fn every_signature_has_an_intent_and_an_outcome_with_all_that_the_kernel_k
         assert_eq!(intent["rule"], "k.toml:allow[0]");
         assert_eq!(intent["build"], "build-1");
         assert!(intent["artifact"].as_str().unwrap().starts_with("artifact-"));
-        let outcome = records.iter().find(|record| record["event"] == "outcome" && record["intent"] == intent["seq"]);
+        let outcome =
+            records.iter().find(|record| record["event"] == "outcome" && record["intent"] == intent["seq"]);
         assert_eq!(outcome.unwrap()["result"], "signed");
     }
     let refused = records.iter().find(|record| record["event"] == "refused").unwrap();
@@ -79,10 +81,15 @@ async fn the_chain_can_be_checked_by_hand_and_a_checkpoint_by_openssl() {
     let covers = checkpoint["covers"].as_u64().unwrap();
     assert_eq!(checkpoint["hash"].as_str().unwrap(), hashes[usize::try_from(covers).unwrap()]);
     let signature = ecdsa_sig_value(&hex::decode(checkpoint["signature"].as_str().unwrap()).unwrap());
-    house.write("text", format!("chancery audit checkpoint\nseq {covers}\nsha256 {}\n", checkpoint["hash"].as_str().unwrap()));
+    house.write(
+        "text",
+        format!("chancery audit checkpoint\nseq {covers}\nsha256 {}\n", checkpoint["hash"].as_str().unwrap()),
+    );
     house.write("sig", signature);
     let mut openssl = Command::new("openssl");
-    openssl.args(["dgst", "-sha256", "-verify", "audit.pem", "-signature", "sig", "text"]).current_dir(house.path(""));
+    openssl
+        .args(["dgst", "-sha256", "-verify", "audit.pem", "-signature", "sig", "text"])
+        .current_dir(house.path(""));
     assert!(run(&mut openssl).succeeded().stdout.contains("Verified OK"));
     let said = house.chancery(&["audit", "verify", "--public-key", "audit.pem", "audit"]).succeeded();
     assert!(said.stdout.contains("the trail is whole"), "{}", said.stdout);
@@ -101,7 +108,11 @@ async fn whatever_is_changed_dropped_or_reordered_is_named() {
         changed.concat()
     };
     for (what, bad, named) in [
-        ("a changed key", with(&|lines| lines[at] = lines[at].replace("\"key\":\"k\"", "\"key\":\"j\"")), number + 1),
+        (
+            "a changed key",
+            with(&|lines| lines[at] = lines[at].replace("\"key\":\"k\"", "\"key\":\"j\"")),
+            number + 1,
+        ),
         ("a dropped record", with(&|lines| drop(lines.remove(at))), number),
         ("two records in another order", with(&|lines| lines.swap(at, at + 2)), number),
         ("a record put in", with(&|lines| lines.insert(at, lines[at].clone())), number + 1),
@@ -109,14 +120,15 @@ async fn whatever_is_changed_dropped_or_reordered_is_named() {
     ] {
         fs::write(trail(&house), bad).unwrap();
         let said = house.chancery(&["audit", "verify", "--public-key", "audit.pem", "audit"]).failed(1);
-        assert!(said.text().contains(&format!(".jsonl:{number}", number = named)), "{what}: {}", said.text());
+        assert!(said.text().contains(&format!(".jsonl:{named}")), "{what}: {}", said.text());
     }
     // A trail that is written anew from some line on is whole in itself; the checkpoint gives it away.
     let checkpoint = lines.iter().position(|line| line.contains("\"event\":\"checkpoint\"")).unwrap();
     let mut forged = Vec::new();
     let mut chain = chancery_audit::Chain::after(chancery_audit::Link::start());
     for line in &lines[..=checkpoint] {
-        let entry = chancery_audit::entry(line.trim_end().replace("\"uid\":0", "\"uid\":1").as_bytes()).unwrap();
+        let entry =
+            chancery_audit::entry(line.trim_end().replace("\"uid\":0", "\"uid\":1").as_bytes()).unwrap();
         let entry = match entry.record.event {
             chancery_audit::Event::Started { .. } => chancery_audit::Record {
                 event: chancery_audit::Event::Started { software: "forged".into(), torn: String::new() },
@@ -124,7 +136,7 @@ async fn whatever_is_changed_dropped_or_reordered_is_named() {
             },
             _ => entry.record,
         };
-        chain.put(entry, &mut forged).unwrap();
+        chain.put(&entry, &mut forged).unwrap();
     }
     fs::write(trail(&house), forged).unwrap();
     let said = house.chancery(&["audit", "verify", "--public-key", "audit.pem", "audit"]).failed(1);

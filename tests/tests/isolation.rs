@@ -16,17 +16,20 @@ fn maps(pid: Pid) -> String {
 /// Whether a process holds `needle` anywhere in the memory that it may write.
 fn memory_holds(pid: Pid, needle: &[u8]) -> bool {
     let mut memory = fs::File::open(format!("/proc/{pid}/mem")).unwrap();
-    maps(pid).lines().filter(|line| line.split_whitespace().nth(1).is_some_and(|mode| mode.starts_with("rw"))).any(|line| {
-        let (from, to) = line.split_whitespace().next().unwrap().split_once('-').unwrap();
-        let (from, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
-        let mut bytes = Vec::new();
-        if memory.seek(SeekFrom::Start(from)).is_err() {
-            return false;
-        }
-        // Some regions cannot be read ([vvar]); they hold no heap.
-        let _ = (&mut memory).take(to - from).read_to_end(&mut bytes);
-        bytes.windows(needle.len()).any(|window| window == needle)
-    })
+    maps(pid)
+        .lines()
+        .filter(|line| line.split_whitespace().nth(1).is_some_and(|mode| mode.starts_with("rw")))
+        .any(|line| {
+            let (from, to) = line.split_whitespace().next().unwrap().split_once('-').unwrap();
+            let (from, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
+            let mut bytes = Vec::new();
+            if memory.seek(SeekFrom::Start(from)).is_err() {
+                return false;
+            }
+            // Some regions cannot be read ([vvar]); they hold no heap.
+            let _ = (&mut memory).take(to - from).read_to_end(&mut bytes);
+            bytes.windows(needle.len()).any(|window| window == needle)
+        })
 }
 
 #[test]
@@ -77,7 +80,8 @@ fn neither_daemon_nor_worker_leaves_a_core_or_lets_a_debugger_in() {
         let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
         assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
         // The kernel gives what belongs to a process that may not be dumped to root.
-        let owner = Command::new("stat").args(["-c", "%U"]).arg(format!("/proc/{pid}/environ")).output().unwrap();
+        let owner =
+            Command::new("stat").args(["-c", "%U"]).arg(format!("/proc/{pid}/environ")).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&owner.stdout).trim(), "root");
     }
 }

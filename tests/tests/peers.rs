@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use chancery_protocol::Algorithm;
 use chancery_tests::tools::{have, is_root};
 use chancery_tests::{House, Output};
+use serde_json::Value;
 
 /// Users and groups that no file of this machine needs to name.
 const ALICE: u32 = 3001;
@@ -20,6 +21,18 @@ fn can_be_others() -> bool {
 
 fn rule(who: &str) -> String {
     format!("[[allow]]\nwho = [\"{who}\"]\n")
+}
+
+/// Every refusal on record, once there are so many: nobody waits for their way to the disk.
+#[track_caller]
+fn refusals(house: &House, count: usize) -> Vec<Value> {
+    let refused = |house: &House| {
+        house.audit_trail().into_iter().filter(|record| record["event"] == "refused").collect::<Vec<_>>()
+    };
+    house.wait_until("the refusals are on record", |house| refused(house).len() >= count);
+    let refused = refused(house);
+    assert_eq!(refused.len(), count, "{refused:?}");
+    refused
 }
 
 fn sign_as(house: &House, uid: u32, gid: u32, groups: &[u32], key: &str) -> Output {
@@ -61,9 +74,9 @@ fn a_forbidden_key_and_an_unknown_one_answer_alike_and_are_told_apart_on_record(
         }
     }
     // The operator sees the difference.
+    let refused = refusals(&house, 1 + 4 * commands.len());
     let details = |key: &str| {
-        let trail = house.audit_trail();
-        let refused = trail.iter().filter(|record| record["event"] == "refused" && record["key"] == key);
+        let refused = refused.iter().filter(|record| record["key"] == key);
         refused.map(|record| record["detail"].as_str().unwrap().replace(key, "KEY")).collect::<BTreeSet<_>>()
     };
     let (forbidden, unknown) = (details("release-a"), details("release-b"));
@@ -131,6 +144,7 @@ fn the_audit_trail_names_the_real_user_groups_and_process() {
     let line = "echo $$ >&2; exec chancery sign openpgp --key k --build-id 'uid 0' -o - data";
     let allowed = house.shell_as(ALICE, OTHERS, &[FARM, 4002], line).succeeded().stderr;
     let denied = house.shell_as(BOB, FARM, &[], line).failed(3).stderr;
+    refusals(&house, 1);
     let trail = house.audit_trail();
     let caller = |event: &str, key: &str| {
         let mut found = trail.iter().filter(|record| record["event"] == event && record["key"] == key);
@@ -139,7 +153,7 @@ fn the_audit_trail_names_the_real_user_groups_and_process() {
         record["caller"].clone()
     };
     let pid = |said: &str| said.lines().next().unwrap().parse::<u64>().unwrap();
-    let numbers = |caller: &serde_json::Value| {
+    let numbers = |caller: &Value| {
         let mut groups: Vec<_> =
             caller["groups"].as_array().unwrap().iter().map(|gid| gid.as_u64().unwrap()).collect();
         groups.sort_unstable();
@@ -232,9 +246,7 @@ fn where_the_operator_s_socket_is_open_each_request_is_still_refused_to_those_wh
         assert_eq!(said, expected);
     }
     assert!(!house.path("keys.d/new.toml").exists());
-    let trail = house.audit_trail();
-    let refused: Vec<_> = trail.iter().filter(|record| record["event"] == "refused").collect();
-    assert_eq!(refused.len(), OPERATORS.len());
+    let refused = refusals(&house, OPERATORS.len());
     assert!(refused.iter().all(|record| record["caller"]["uid"] == ALICE), "{refused:?}");
 
     house.chancery_as(BOB, OTHERS, &[], &["status"]).succeeded();

@@ -30,7 +30,9 @@ async fn signing_resumes_by_itself_when_the_token_returns_and_no_request_is_lost
     for round in 0..2 {
         let workers = house.workers();
         remote.stop().unwrap();
-        house.wait_until("status says that the token is away", |house| house.status().contains(": unavailable"));
+        house.wait_until("status says that the token is away", |house| {
+            house.status().contains(": unavailable")
+        });
         let status = house.chancery(&["status"]).failed(4);
         assert!(status.text().contains("CKR_") || status.text().contains("token"), "{}", status.text());
         remote.start().unwrap();
@@ -49,7 +51,10 @@ async fn signing_resumes_by_itself_when_the_token_returns_and_no_request_is_lost
     for (number, signatures) in answers {
         let signatures = signatures.unwrap_or_else(|error| panic!("request {number} was lost: {error}"));
         if number % 40 == 0 {
-            assert!(openssl_accepts(&house.path(""), &spki, &digest(number), &signatures[0]), "request {number}");
+            assert!(
+                openssl_accepts(&house.path(""), &spki, &digest(number), &signatures[0]),
+                "request {number}"
+            );
         }
     }
 }

@@ -44,7 +44,9 @@ async fn killing_a_worker_amid_a_thousand_requests_loses_none() {
     })
     .await;
     assert!(house.log().contains("a token worker is lost"), "a worker was killed");
-    house.wait_until("another worker has come", |house| house.status().contains("workers 2 of 2") || before.len() == 1);
+    house.wait_until("another worker has come", |house| {
+        house.status().contains("workers 2 of 2") || before.len() == 1
+    });
     house.chancery(&["audit", "verify", "audit"]).succeeded();
 }
 
@@ -102,7 +104,8 @@ async fn a_daemon_that_drains_answers_what_it_accepted_and_its_successor_the_res
         answer.expect("a task").expect("an answer");
     }
     house.chancery(&["audit", "verify", "audit"]).succeeded();
-    let open: Vec<_> = house.audit_trail().into_iter().filter(|record| record["event"] == "started").collect();
+    let open: Vec<_> =
+        house.audit_trail().into_iter().filter(|record| record["event"] == "started").collect();
     assert_eq!(open.len(), 3, "one trail over three lives of the daemon");
 }
 

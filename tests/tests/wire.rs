@@ -56,7 +56,10 @@ fn whoever_breaks_the_protocol_is_cut_off_and_others_are_served() {
         ("another version than agreed", greeted(&framed(2, 0x12, &[0]))),
         ("a body that is cut short", greeted(&framed(1, 0x12, &[]))),
         ("a body with a byte too many", greeted(&framed(1, 0x12, &[0, 0]))),
-        ("a length that claims the world", greeted(&framed(1, 0x13, &[253, 255, 255, 255, 255, 255, 255, 255, 127]))),
+        (
+            "a length that claims the world",
+            greeted(&framed(1, 0x13, &[253, 255, 255, 255, 255, 255, 255, 255, 127])),
+        ),
         ("a reserved field that is not zero", greeted(&[0, 0, 0, 8, 1, 0x12, 0, 9, 0, 0, 0, 1])),
     ] {
         let mut stream = connect(&house.socket());
@@ -105,7 +108,10 @@ async fn a_batch_is_answered_whole_and_in_its_order() {
     let spki = client.describe(&"k".parse().unwrap()).await.unwrap().public_key;
     assert_eq!(signatures.len(), 64);
     for number in [0, 31, 63] {
-        assert!(openssl_accepts(&house.path(""), &spki, &digest(number), &signatures[number as usize]), "{number}");
+        assert!(
+            openssl_accepts(&house.path(""), &spki, &digest(number), &signatures[number as usize]),
+            "{number}"
+        );
     }
     request.digests.push(ByteBuf::from(digest(64)));
     match client.sign(request).await {
@@ -141,10 +147,8 @@ async fn messages_are_hashed_by_the_daemon_and_signed_where_the_key_says_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_with_too_many_connections_is_told_to_come_later() {
-    let house = House::builder()
-        .key("k", Algorithm::P256)
-        .config("[limits]\nconnections-per-user = 8\n")
-        .start();
+    let house =
+        House::builder().key("k", Algorithm::P256).config("[limits]\nconnections-per-user = 8\n").start();
     let mut held: Vec<Client<Agent>> = Vec::new();
     for _ in 0..8 {
         held.push(house.client().await);

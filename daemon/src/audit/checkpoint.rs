@@ -45,9 +45,9 @@ async fn make(house: &House, covered: &mut u64) {
                 scheme: scheme.to_string(),
                 signature: hex::encode(signature),
             };
-            // The checkpoint's own record is not worth another one.
+            // The checkpoint's own record is not worth another one; what was written while the token signed is.
             if let Ok(seq) = house.audit.append(Event::Checkpoint(checkpoint)).wait().await {
-                *covered = seq;
+                *covered = if seq == head.seq + 1 { seq } else { head.seq };
             }
         }
         Err(why) => tracing::error!(chancery_key = %name, "no checkpoint of the audit trail was made: {why}"),

@@ -83,7 +83,7 @@ impl Audit {
             .with_context(|| format!("the audit trail in {}", folder.display()))?;
         let status = Arc::new(Mutex::new(status_of(&trail, String::new())));
         let (messages, inbox) = mpsc::channel();
-        let writer = Writer { trail, status: Arc::clone(&status), inbox };
+        let writer = Writer { trail, status: Arc::clone(&status), inbox, owed: Vec::new() };
         let writer = thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run())?;
         let audit = Self { messages, status, writer: Mutex::new(Some(writer)) };
         let software = concat!("chanceryd ", env!("CARGO_PKG_VERSION")).to_owned();
@@ -173,9 +173,13 @@ struct Writer {
     trail: Trail,
     status: Arc<Mutex<AuditStatus>>,
     inbox: mpsc::Receiver<Message>,
+    /// Outcomes and refusals that could not be written yet.
+    owed: Vec<Record>,
 }
 
 impl Writer {
+    /// Most records that are kept while they cannot be written.
+    const MOST_OWED: usize = 16_384;
     /// Most records that one sync serves.
     const GROUP: usize = 256;
 
@@ -217,8 +221,11 @@ impl Writer {
         let time = jiff::Timestamp::now();
         let before = self.trail.head().seq;
         let (events, replies): (Vec<_>, Vec<_>) = group.drain(..).unzip();
-        let records = events.into_iter().map(|event| Record { time, event: *event });
-        let result = self.trail.append(records).and_then(|()| if waited_for { self.trail.sync() } else { Ok(()) });
+        let mut records = std::mem::take(&mut self.owed);
+        let owed = records.len();
+        records.extend(events.into_iter().map(|event| Record { time, event: *event }));
+        let result =
+            self.trail.append(&records).and_then(|()| if waited_for { self.trail.sync() } else { Ok(()) });
         let fault: Option<Arc<str>> = result.err().map(|error| Arc::from(error.to_string()));
         if let Some(fault) = &fault {
             tracing::error!(
@@ -227,7 +234,14 @@ impl Writer {
                 "the audit trail cannot be written, so nothing is signed: {fault}"
             );
         }
-        for (seq, reply) in (before + 1..).zip(replies) {
+        if fault.is_some() && self.trail.head().seq == before {
+            // What somebody waits for is refused. The rest has happened, and is written when there is room again.
+            let mut waits = std::iter::repeat_n(false, owed).chain(replies.iter().map(Option::is_some));
+            records.retain(|_| !waits.next().unwrap_or(true));
+            records.truncate(Self::MOST_OWED);
+            self.owed = records;
+        }
+        for (seq, reply) in (before + owed as u64 + 1..).zip(replies) {
             if let Some(reply) = reply {
                 let _ = reply.send(fault.clone().map_or(Ok(seq), Err));
             }

@@ -26,6 +26,9 @@ pub struct Trail {
 /// Longest line that is looked for at a file's end, in bytes.
 const MAX_LINE: u64 = 256 * 1024;
 
+/// Bytes of an unfinished line that are kept, in the next record.
+const MAX_TORN: usize = 4096;
+
 impl Trail {
     /// Opens the trail in `folder`, and cuts off a last line that a crash left unfinished; returns that too.
     pub fn open(folder: &Path, max_file: u64) -> io::Result<(Self, Vec<u8>)> {
@@ -63,7 +66,7 @@ impl Trail {
     }
 
     /// Appends records, all or none.
-    pub fn append(&mut self, records: impl Iterator<Item = Record>) -> io::Result<()> {
+    pub fn append(&mut self, records: &[Record]) -> io::Result<()> {
         if self.lost || self.length >= self.max_file {
             self.next_file()?;
         }
@@ -74,8 +77,10 @@ impl Trail {
         }
         if let Err(error) = self.file.write_all(&lines) {
             // What arrived of it is taken back, so that the chain's last whole record is again the file's end.
-            self.file.set_len(self.length)?;
-            self.file.seek(SeekFrom::Start(self.length))?;
+            // Where even that fails, the trail goes on in a new file.
+            let undone =
+                self.file.set_len(self.length).and_then(|()| self.file.seek(SeekFrom::Start(self.length)));
+            self.lost = undone.is_err();
             return Err(io::Error::new(error.kind(), format!("{}: {error}", self.path.display())));
         }
         self.length += lines.len() as u64;
@@ -106,7 +111,8 @@ fn name(first: u64) -> String {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    let mut file = File::options().create(true).truncate(false).read(true).write(true).mode(0o640).open(path)?;
+    let mut file =
+        File::options().create(true).truncate(false).read(true).write(true).mode(0o640).open(path)?;
     file.seek(SeekFrom::End(0))?;
     Ok(file)
 }
@@ -133,23 +139,37 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 fn recover(path: &Path) -> io::Result<(Option<Link>, Vec<u8>)> {
     let mut file = File::options().read(true).write(true).open(path)?;
     let length = file.metadata()?.len();
-    let start = length.saturating_sub(2 * MAX_LINE);
-    file.seek(SeekFrom::Start(start))?;
+    let mut window = 2 * MAX_LINE;
     let mut tail = Vec::new();
-    file.read_to_end(&mut tail)?;
-    let whole = tail.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-    let torn = tail.split_off(whole);
+    let whole = loop {
+        file.seek(SeekFrom::Start(length.saturating_sub(window)))?;
+        tail.clear();
+        file.read_to_end(&mut tail)?;
+        // Two line ends are around the last whole line, unless it is the file's first.
+        let mut ends =
+            tail.iter().enumerate().rev().filter(|&(_, &byte)| byte == b'\n').map(|(at, _)| at + 1);
+        match (ends.next(), ends.next()) {
+            (Some(last), Some(_)) => break last,
+            (last, _) if window >= length => break last.unwrap_or(0),
+            _ => window *= 2,
+        }
+    };
+    let mut torn = tail.split_off(whole);
     if !torn.is_empty() {
         file.set_len(length - torn.len() as u64)?;
         file.sync_all()?;
     }
+    torn.truncate(MAX_TORN);
     tail.pop();
     let line = tail.rsplit(|&byte| byte == b'\n').next().unwrap_or_default();
     if line.is_empty() {
         return Ok((None, torn));
     }
     let entry: Entry = chancery_audit::entry(line).map_err(|error| {
-        let text = format!("{}: the last line is not a record ({error}); see `chancery audit verify`", path.display());
+        let text = format!(
+            "{}: the last line is not a record ({error}); see `chancery audit verify`",
+            path.display()
+        );
         io::Error::new(io::ErrorKind::InvalidData, text)
     })?;
     Ok((Some(Link::of(entry.seq, line)), torn))
@@ -179,7 +199,7 @@ mod tests {
             let (mut trail, torn) = Trail::open(folder.path(), 300).unwrap();
             assert!(torn.is_empty());
             for _ in 0..4 {
-                trail.append(std::iter::once(stopped())).unwrap();
+                trail.append(&[stopped()]).unwrap();
             }
             trail.sync().unwrap();
         }
@@ -191,13 +211,13 @@ mod tests {
     fn an_unfinished_line_is_cut_off_and_told() {
         let folder = tempfile::tempdir().unwrap();
         let (mut trail, _) = Trail::open(folder.path(), 1000).unwrap();
-        trail.append(std::iter::once(stopped())).unwrap();
+        trail.append(&[stopped()]).unwrap();
         let path = trail.path.clone();
         drop(trail);
         File::options().append(true).open(&path).unwrap().write_all(b"{\"seq\":2,").unwrap();
         let (mut trail, torn) = Trail::open(folder.path(), 1000).unwrap();
         assert_eq!(torn, b"{\"seq\":2,");
-        trail.append(std::iter::once(stopped())).unwrap();
+        trail.append(&[stopped()]).unwrap();
         assert_eq!(verify(folder.path()).last, 2);
     }
 

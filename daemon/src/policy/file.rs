@@ -111,7 +111,11 @@ impl FromStr for Allowance {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let parsed = text.split_once('/').and_then(|(count, per)| {
-            let per = if per.starts_with(|c: char| c.is_ascii_digit()) { per.to_owned() } else { format!("1{per}") };
+            let per = if per.starts_with(|c: char| c.is_ascii_digit()) {
+                per.to_owned()
+            } else {
+                format!("1{per}")
+            };
             Some(Self { count: count.parse().ok()?, per: parse_duration(&per)? })
         });
         parsed
@@ -144,8 +148,14 @@ impl KeyFile {
     /// What no single setting shows: refuses a file whose settings contradict each other.
     pub fn check(&self, path: &Path, text: &str) -> Result<(), BadSettings> {
         let wrong = |setting: &str, message: &str| {
-            let line = text.lines().position(|line| line.trim_start().starts_with(setting)).map_or(0, |at| at + 1);
-            Err(BadSettings::Wrong { path: path.to_owned(), line, message: message.to_owned(), suggestion: None })
+            let line =
+                text.lines().position(|line| line.trim_start().starts_with(setting)).map_or(0, |at| at + 1);
+            Err(BadSettings::Wrong {
+                path: path.to_owned(),
+                line,
+                message: message.to_owned(),
+                suggestion: None,
+            })
         };
         if !self.uri.names_an_object() {
             return wrong("uri", "`uri` names no object; add `object=LABEL` or `id=%..`");
@@ -191,7 +201,9 @@ fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timest
         Either::Toml(datetime) => datetime.to_string(),
         Either::Text(text) => text,
     };
-    text.parse().map(Some).map_err(|_| D::Error::custom(format!("`{text}` is not a time such as `2026-11-23T15:00:00Z`")))
+    text.parse()
+        .map(Some)
+        .map_err(|_| D::Error::custom(format!("`{text}` is not a time such as `2026-11-23T15:00:00Z`")))
 }
 
 /// Compile-time proof that a policy file can be read on its own.
@@ -232,9 +244,15 @@ mod tests {
         for (text, expected) in [
             ("uri = \"pkcs11:token=t\"\n".to_owned(), "k.toml:1: `uri` names no object"),
             (format!("{URI}[[allow]]\nwho = []\n"), "k.toml:3: `who` is empty"),
-            (format!("{URI}[[allow]]\nwho = [\"user:root\"]\nformats = [\"rmp\"]\n"), "k.toml:4: format `rmp` is not known"),
+            (
+                format!("{URI}[[allow]]\nwho = [\"user:root\"]\nformats = [\"rmp\"]\n"),
+                "k.toml:4: format `rmp` is not known",
+            ),
             (format!("{URI}[[alow]]\n"), "did you mean `allow`"),
-            (format!("{URI}not-before = 2030-01-01T00:00:00Z\nnot-after = 2029-01-01T00:00:00Z\n"), "k.toml:3: `not-after`"),
+            (
+                format!("{URI}not-before = 2030-01-01T00:00:00Z\nnot-after = 2029-01-01T00:00:00Z\n"),
+                "k.toml:3: `not-after`",
+            ),
             (format!("{URI}[[allow]]\nwho = [\"user:nobody-of-that-name\"]\n"), "there is no user"),
             ("description = \"no uri\"\n".to_owned(), "missing field `uri`"),
         ] {

@@ -54,13 +54,22 @@ impl Denied {
 }
 
 /// Whether `peer` may have `order` signed at `now`.
-pub fn decide(policy: &Policy, limiter: &mut Limiter, peer: &Peer, order: &Order, now: &ZonedDateTime) -> Result<Grant, Denied> {
+pub fn decide(
+    policy: &Policy,
+    limiter: &mut Limiter,
+    peer: &Peer,
+    order: &Order,
+    now: &ZonedDateTime,
+) -> Result<Grant, Denied> {
     let Some(key) = policy.key(&order.key) else {
         return Err(Denied::not_permitted(&order.key, "there is no such key"));
     };
     let mut theirs = rules_for(key, peer).peekable();
     if theirs.peek().is_none() {
-        return Err(Denied::not_permitted(&order.key, format!("no rule names user {} or its groups or unit", peer.uid())));
+        return Err(Denied::not_permitted(
+            &order.key,
+            format!("no rule names user {} or its groups or unit", peer.uid()),
+        ));
     }
     let name = &key.name;
     if !key.file.inputs.contains(&order.kind()) {
@@ -76,19 +85,31 @@ pub fn decide(policy: &Policy, limiter: &mut Limiter, peer: &Peer, order: &Order
     for (index, rule) in theirs.filter(|(_, rule)| serves(rule, order.format, order.scheme)) {
         if !rule.holds_at(now) {
             let message = format!("key `{name}` does not sign for you at this time");
-            nearest = Denied::new(Reason::NotNow, &message, format!("allow[{index}]: outside its hours or days"));
+            nearest =
+                Denied::new(Reason::NotNow, &message, format!("allow[{index}]: outside its hours or days"));
             continue;
         }
         match limiter.take(name, index, rule, peer.uid(), order.count(), Instant::now()) {
             Ok(()) => return Ok(Grant { key: key.clone(), rule: index }),
             Err(Exhausted::For(wait)) => {
-                let message = format!("you have used up your allowance of key `{name}`; there is room again in {:.1} s", wait.as_secs_f64());
-                nearest = Denied::new(Reason::RateLimited, &message, format!("allow[{index}]: allowance used up"));
+                let message = format!(
+                    "you have used up your allowance of key `{name}`; there is room again in {:.1} s",
+                    wait.as_secs_f64()
+                );
+                nearest =
+                    Denied::new(Reason::RateLimited, &message, format!("allow[{index}]: allowance used up"));
                 nearest.refusal = nearest.refusal.retry_after(wait);
             }
             Err(Exhausted::Always) => {
-                let message = format!("a request for {} signatures is more than your whole allowance of key `{name}`", order.count());
-                nearest = Denied::new(Reason::RateLimited, &message, format!("allow[{index}]: more than the allowance"));
+                let message = format!(
+                    "a request for {} signatures is more than your whole allowance of key `{name}`",
+                    order.count()
+                );
+                nearest = Denied::new(
+                    Reason::RateLimited,
+                    &message,
+                    format!("allow[{index}]: more than the allowance"),
+                );
             }
         }
     }
@@ -110,7 +131,9 @@ fn within_validity(key: &Key, now: &ZonedDateTime) -> Result<(), Denied> {
     let not_now = |message: String| Err(Denied::new(Reason::NotNow, &message, "outside the key's validity"));
     match (key.file.not_before, key.file.not_after) {
         (Some(from), _) if now < from => not_now(format!("key `{}` is not valid before {from}", key.name)),
-        (_, Some(until)) if now >= until => not_now(format!("key `{}` has not been valid since {until}", key.name)),
+        (_, Some(until)) if now >= until => {
+            not_now(format!("key `{}` has not been valid since {until}", key.name))
+        }
         _ => Ok(()),
     }
 }
@@ -141,7 +164,11 @@ mod tests {
 
     fn policy(text: &str) -> Policy {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("release.toml"), format!("uri = \"pkcs11:token=t;object=k\"\n{text}")).unwrap();
+        std::fs::write(
+            folder.path().join("release.toml"),
+            format!("uri = \"pkcs11:token=t;object=k\"\n{text}"),
+        )
+        .unwrap();
         Policy::read(folder.path()).unwrap()
     }
 
@@ -173,7 +200,9 @@ mod tests {
     }
 
     fn reason(policy: &Policy, peer: &Peer, order: &Order) -> Option<Reason> {
-        decide(policy, &mut Limiter::default(), peer, order, &noon()).err().map(|denied| denied.refusal.reason())
+        decide(policy, &mut Limiter::default(), peer, order, &noon())
+            .err()
+            .map(|denied| denied.refusal.reason())
     }
 
     fn rpm() -> Order {
@@ -206,7 +235,8 @@ mod tests {
         let policy = policy("[[allow]]\nwho = [\"user:1000\"]\n");
         let stranger = Peer::invented(1, 1, &[], None);
         let answer = |order: &Order| {
-            let text = decide(&policy, &mut Limiter::default(), &stranger, order, &noon()).unwrap_err().refusal;
+            let text =
+                decide(&policy, &mut Limiter::default(), &stranger, order, &noon()).unwrap_err().refusal;
             format!("{text:?}").replace(order.key.as_str(), "KEY")
         };
         assert_eq!(answer(&rpm()), answer(&order("no-such-key", Format::Rpm, Scheme::RsaPkcs1Sha256)));
@@ -214,7 +244,8 @@ mod tests {
 
     #[test]
     fn formats_schemes_and_inputs_are_narrowed() {
-        let policy = policy("[[allow]]\nwho = [\"user:1\"]\nformats = [\"rpm\"]\nschemes = [\"rsa-pkcs1-sha256\"]\n");
+        let policy =
+            policy("[[allow]]\nwho = [\"user:1\"]\nformats = [\"rpm\"]\nschemes = [\"rsa-pkcs1-sha256\"]\n");
         let peer = Peer::invented(1, 1, &[], None);
         assert_eq!(reason(&policy, &peer, &rpm()), None);
         let openpgp = order("release", Format::Openpgp, Scheme::RsaPkcs1Sha256);
@@ -241,7 +272,9 @@ mod tests {
 
     #[test]
     fn a_second_rule_serves_where_the_first_is_exhausted() {
-        let policy = policy("[[allow]]\nwho = [\"user:1\"]\nrate = \"1/h\"\n[[allow]]\nwho = [\"group:9\"]\nrate = \"1/h\"\n");
+        let policy = policy(
+            "[[allow]]\nwho = [\"user:1\"]\nrate = \"1/h\"\n[[allow]]\nwho = [\"group:9\"]\nrate = \"1/h\"\n",
+        );
         let (peer, mut limiter) = (Peer::invented(1, 9, &[], None), Limiter::default());
         let mut ask = || decide(&policy, &mut limiter, &peer, &rpm(), &noon()).map(|grant| grant.rule());
         assert_eq!(ask().unwrap(), "release.toml:allow[0]");

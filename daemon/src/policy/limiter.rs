@@ -108,7 +108,9 @@ mod tests {
         for _ in 0..10 {
             limiter.take(&key, 0, &rule, 1, 1, start).unwrap();
         }
-        assert!(matches!(limiter.take(&key, 0, &rule, 1, 1, start), Err(Exhausted::For(wait)) if wait.as_millis() <= 101));
+        assert!(
+            matches!(limiter.take(&key, 0, &rule, 1, 1, start), Err(Exhausted::For(wait)) if wait.as_millis() <= 101)
+        );
         assert!(limiter.take(&key, 0, &rule, 2, 1, start).is_ok(), "another user has buckets of his own");
         assert!(limiter.take(&key, 1, &rule, 1, 1, start).is_ok(), "so has another rule");
         assert!(limiter.take(&key, 0, &rule, 1, 1, start + Duration::from_millis(110)).is_ok());
@@ -121,7 +123,9 @@ mod tests {
         limiter.take(&key, 0, &rule, 1, 2, start).unwrap();
         assert!(limiter.take(&key, 0, &rule, 1, 2, start).is_err());
         limiter.take(&key, 0, &rule, 1, 1, start).unwrap();
-        assert!(matches!(limiter.take(&key, 0, &rule, 1, 1, start), Err(Exhausted::For(wait)) if wait.as_secs() > 1000));
+        assert!(
+            matches!(limiter.take(&key, 0, &rule, 1, 1, start), Err(Exhausted::For(wait)) if wait.as_secs() > 1000)
+        );
     }
 
     #[test]

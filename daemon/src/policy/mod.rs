@@ -79,7 +79,8 @@ impl Policy {
         let mut keys = BTreeMap::new();
         for path in paths {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let name = KeyName::try_from(stem).map_err(|source| BadPolicy::Name { path: path.clone(), source })?;
+            let name =
+                KeyName::try_from(stem).map_err(|source| BadPolicy::Name { path: path.clone(), source })?;
             let (file, text) = setting::read::<KeyFile>(&path)?;
             file.check(&path, &text)?;
             hash.update(name.as_str());

@@ -82,7 +82,8 @@ impl FromStr for Principal {
             "user" => {
                 let found = || User::from_name(&name).ok().flatten().map(|user| user.uid.as_raw());
                 let uid = number.or_else(found);
-                uid.map(|uid| Self::User { name: name.clone(), uid }).ok_or(BadPrincipal::Unknown { kind: "user", name })
+                uid.map(|uid| Self::User { name: name.clone(), uid })
+                    .ok_or(BadPrincipal::Unknown { kind: "user", name })
             }
             "group" => {
                 let found = || Group::from_name(&name).ok().flatten().map(|group| group.gid.as_raw());

@@ -33,14 +33,18 @@ impl FromStr for Hours {
     fn from_str(text: &str) -> Result<Self, String> {
         let minute = |part: &str| {
             let (hour, minute) = part.split_once(':')?;
-            let plain = |s: &str| (s.len() == 2 && s.bytes().all(|b| b.is_ascii_digit())).then(|| s.parse::<u16>().ok());
+            let plain = |s: &str| {
+                (s.len() == 2 && s.bytes().all(|b| b.is_ascii_digit())).then(|| s.parse::<u16>().ok())
+            };
             let (hour, minute) = (plain(hour)??, plain(minute)??);
             (hour * 60 + minute <= 24 * 60 && minute < 60).then_some(hour * 60 + minute)
         };
-        let hours = text.split_once('-').and_then(|(from, until)| {
-            Some(Self { from: minute(from)?, until: minute(until)? })
-        });
-        hours.filter(|hours| hours.from != hours.until).ok_or_else(|| format!("`{text}` is not hours such as `08:00-18:00`"))
+        let hours = text
+            .split_once('-')
+            .and_then(|(from, until)| Some(Self { from: minute(from)?, until: minute(until)? }));
+        hours
+            .filter(|hours| hours.from != hours.until)
+            .ok_or_else(|| format!("`{text}` is not hours such as `08:00-18:00`"))
     }
 }
 
@@ -106,7 +110,9 @@ mod tests {
 
     #[test]
     fn what_is_not_hours_is_refused() {
-        for bad in ["", "8-18", "08:00", "25:00-26:00", "08:60-09:00", "08:00-08:00", "+8:00-09:00", "é8:00-09:00"] {
+        for bad in
+            ["", "8-18", "08:00", "25:00-26:00", "08:60-09:00", "08:00-08:00", "+8:00-09:00", "é8:00-09:00"]
+        {
             assert!(bad.parse::<Hours>().is_err(), "{bad}");
         }
     }

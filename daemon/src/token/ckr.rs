@@ -15,9 +15,10 @@ pub fn fault(error: &Error) -> Fault {
         Error::LibraryLoading(error) => {
             Fault { class: Class::Operator, text: format!("the module cannot be loaded: {error}") }
         }
-        Error::NullFunctionPointer | Error::MissingSymbol(_) => {
-            Fault { class: Class::Operator, text: format!("the module lacks a function that is needed: {error}") }
-        }
+        Error::NullFunctionPointer | Error::MissingSymbol(_) => Fault {
+            class: Class::Operator,
+            text: format!("the module lacks a function that is needed: {error}"),
+        },
         other => Fault { class: Class::Request, text: other.to_string() },
     }
 }
@@ -26,13 +27,22 @@ pub fn fault(error: &Error) -> Fault {
 fn classed(code: RvError) -> (Class, &'static str) {
     use RvError as R;
     match code {
-        R::PinIncorrect => (Class::Operator, "the PIN is wrong; it is not tried again until the daemon is reloaded"),
-        R::PinLocked => (Class::Operator, "the PIN is locked after too many wrong tries; the security officer has to reset it"),
+        R::PinIncorrect => {
+            (Class::Operator, "the PIN is wrong; it is not tried again until the daemon is reloaded")
+        }
+        R::PinLocked => (
+            Class::Operator,
+            "the PIN is locked after too many wrong tries; the security officer has to reset it",
+        ),
         R::PinExpired => (Class::Operator, "the PIN has expired; the token wants a new one"),
-        R::PinInvalid | R::PinLenRange => (Class::Operator, "the token cannot take this PIN; its length or characters do not fit"),
+        R::PinInvalid | R::PinLenRange => {
+            (Class::Operator, "the token cannot take this PIN; its length or characters do not fit")
+        }
         R::UserPinNotInitialized => (Class::Operator, "the token has no user PIN yet"),
         R::TokenWriteProtected => (Class::Operator, "the token is write-protected"),
-        R::SessionReadOnly => (Class::Operator, "sessions are read-only; set `session-mode = \"read-write\"` to make keys"),
+        R::SessionReadOnly => {
+            (Class::Operator, "sessions are read-only; set `session-mode = \"read-write\"` to make keys")
+        }
         R::SessionReadWriteSoExists | R::UserAnotherAlreadyLoggedIn => {
             (Class::Operator, "somebody else is logged in to the token")
         }
@@ -49,7 +59,9 @@ fn classed(code: RvError) -> (Class, &'static str) {
         R::UserNotLoggedIn => (Class::Fatal, "the login is gone"),
         R::DeviceError => (Class::Fatal, "the token has a problem, or the connection to it is gone"),
         R::DeviceRemoved => (Class::Fatal, "the token was removed, or the connection to it is gone"),
-        R::TokenNotPresent | R::TokenNotRecognized | R::SlotIdInvalid => (Class::Fatal, "the token is not there"),
+        R::TokenNotPresent | R::TokenNotRecognized | R::SlotIdInvalid => {
+            (Class::Fatal, "the token is not there")
+        }
         R::CryptokiNotInitialized => (Class::Fatal, "the module lost its state"),
         R::CryptokiAlreadyInitialized => (Class::Fatal, "the module was initialised twice"),
         R::GeneralError => (Class::Fatal, "the module cannot go on"),
@@ -63,12 +75,17 @@ fn classed(code: RvError) -> (Class, &'static str) {
         R::KeyFunctionNotPermitted => (Class::Request, "the key may not sign (CKA_SIGN is false)"),
         R::KeyTypeInconsistent => (Class::Request, "the key is of another type than the mechanism needs"),
         R::KeySizeRange => (Class::Request, "the key's size does not fit the mechanism"),
-        R::MechanismInvalid | R::MechanismParamInvalid => (Class::Request, "the token does not have this mechanism"),
-        R::DataLenRange | R::DataInvalid => (Class::Request, "the token refuses this input"),
-        R::AttributeValueInvalid | R::AttributeTypeInvalid | R::TemplateInconsistent | R::TemplateIncomplete => {
-            (Class::Request, "the token does not take these attributes")
+        R::MechanismInvalid | R::MechanismParamInvalid => {
+            (Class::Request, "the token does not have this mechanism")
         }
-        R::CurveNotSupported | R::DomainParamsInvalid => (Class::Request, "the token does not have this curve"),
+        R::DataLenRange | R::DataInvalid => (Class::Request, "the token refuses this input"),
+        R::AttributeValueInvalid
+        | R::AttributeTypeInvalid
+        | R::TemplateInconsistent
+        | R::TemplateIncomplete => (Class::Request, "the token does not take these attributes"),
+        R::CurveNotSupported | R::DomainParamsInvalid => {
+            (Class::Request, "the token does not have this curve")
+        }
         R::FunctionNotSupported => (Class::Request, "the token does not have this function"),
         _ => (Class::Request, "the token refused"),
     }
@@ -106,7 +123,12 @@ mod tests {
         for code in [RvError::PinIncorrect, RvError::PinLocked, RvError::PinExpired, RvError::PinLenRange] {
             assert_eq!(classed(code).0, Class::Operator, "{code:?}");
         }
-        for code in [RvError::DeviceRemoved, RvError::DeviceError, RvError::GeneralError, RvError::SessionHandleInvalid] {
+        for code in [
+            RvError::DeviceRemoved,
+            RvError::DeviceError,
+            RvError::GeneralError,
+            RvError::SessionHandleInvalid,
+        ] {
             assert_eq!(classed(code).0, Class::Fatal, "{code:?}");
         }
     }

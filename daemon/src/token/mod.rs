@@ -181,7 +181,10 @@ impl Token {
 
     async fn answer(&self, job: oneshot::Receiver<Answer>) -> Answer {
         job.await.unwrap_or_else(|_| {
-            Err(TokenError::Unavailable { retry: Duration::from_secs(1), detail: "the daemon is stopping".to_owned() })
+            Err(TokenError::Unavailable {
+                retry: Duration::from_secs(1),
+                detail: "the daemon is stopping".to_owned(),
+            })
         })
     }
 }

@@ -30,13 +30,15 @@ impl Token {
     /// Loads the module, finds the token and logs in.
     pub fn open(start: &Start, pin: &AuthPin) -> Result<Self, Fault> {
         let uri: Uri = start.token.parse().map_err(|bad| operator(format!("{bad}")))?;
-        let context = |fault: Fault| Fault { text: format!("module {}: {}", start.module, fault.text), ..fault };
+        let context =
+            |fault: Fault| Fault { text: format!("module {}: {}", start.module, fault.text), ..fault };
         let module = Pkcs11::new(&start.module).map_err(|error| context(ckr::fault(&error)))?;
         module
             .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
             .map_err(|error| context(passing(ckr::fault(&error))))?;
         let slot = find(&module, &uri).map_err(context)?;
-        let login = open(&module, slot, start.read_only).map_err(|error| context(passing(ckr::fault(&error))))?;
+        let login =
+            open(&module, slot, start.read_only).map_err(|error| context(passing(ckr::fault(&error))))?;
         match login.login(UserType::User, Some(pin)) {
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
             Err(error) => return Err(context(ckr::fault(&error))),
@@ -97,7 +99,11 @@ fn find(module: &Pkcs11, uri: &Uri) -> Result<Slot, Fault> {
             class: Class::Fatal,
             text: format!(
                 "no token {uri} in it; {}",
-                if seen.is_empty() { "it has no token at all".to_owned() } else { format!("it has {}", seen.join(", ")) }
+                if seen.is_empty() {
+                    "it has no token at all".to_owned()
+                } else {
+                    format!("it has {}", seen.join(", "))
+                }
             ),
         }),
         _ => Err(operator(format!("{} tokens match {uri}; add `serial=` to the uri", found.len()))),
@@ -144,7 +150,10 @@ impl TokenSession {
         match found[..] {
             [handle] => Ok(handle),
             [] => Err(request(format!("the token has no {kind} object {object}"))),
-            _ => Err(request(format!("the token has {} {kind} objects {object}; add `id=` to the uri", found.len()))),
+            _ => Err(request(format!(
+                "the token has {} {kind} objects {object}; add `id=` to the uri",
+                found.len()
+            ))),
         }
     }
 
@@ -184,9 +193,12 @@ impl TokenSession {
     }
 
     fn point(&self, handle: ObjectHandle) -> Result<PublicKey, Fault> {
-        let attributes =
-            self.session.get_attributes(handle, &[AttributeType::EcPoint]).map_err(|error| ckr::fault(&error))?;
-        let unusable = || Fault { class: Class::Request, text: "the key's CKA_EC_POINT is of no known form".to_owned() };
+        let attributes = self
+            .session
+            .get_attributes(handle, &[AttributeType::EcPoint])
+            .map_err(|error| ckr::fault(&error))?;
+        let unusable =
+            || Fault { class: Class::Request, text: "the key's CKA_EC_POINT is of no known form".to_owned() };
         let Some(Attribute::EcPoint(bytes)) = attributes.into_iter().next() else { return Err(unusable()) };
         let point = octet_string(&bytes).unwrap_or(&bytes);
         match point.len() {
@@ -235,7 +247,9 @@ fn unpadded(bytes: &[u8]) -> Vec<u8> {
 /// The content of a DER OCTET STRING that fills `bytes`: how PKCS#11 wraps a point (section 6.3.3); some modules do not.
 fn octet_string(bytes: &[u8]) -> Option<&[u8]> {
     match bytes {
-        [0x04, length, content @ ..] if usize::from(*length) == content.len() && *length < 0x80 => Some(content),
+        [0x04, length, content @ ..] if usize::from(*length) == content.len() && *length < 0x80 => {
+            Some(content)
+        }
         [0x04, 0x81, length, content @ ..] if usize::from(*length) == content.len() => Some(content),
         _ => None,
     }

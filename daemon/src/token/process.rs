@@ -95,7 +95,8 @@ async fn carry(
 ) -> io::Result<()> {
     let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
     loop {
-        let interest = if output.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+        let interest =
+            if output.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
         tokio::select! {
             biased;
             message = inbox.recv() => {

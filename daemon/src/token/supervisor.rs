@@ -48,8 +48,8 @@ enum Slot {
     /// Serving.
     Ready {
         process: Process,
-        /// Requests at the worker, by id.
-        jobs: BTreeMap<u64, Job>,
+        /// Requests at the worker, by id, and when each was given to it.
+        jobs: BTreeMap<u64, (Instant, Job)>,
         /// When it last answered, or was last given a request while idle.
         progress: Instant,
     },
@@ -129,7 +129,11 @@ pub fn start(
 }
 
 impl Supervisor {
-    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>, mut heard: mpsc::UnboundedReceiver<Event>) {
+    async fn run(
+        mut self,
+        mut inbox: mpsc::UnboundedReceiver<Command>,
+        mut heard: mpsc::UnboundedReceiver<Event>,
+    ) {
         loop {
             self.start_next();
             self.dispatch();
@@ -197,7 +201,9 @@ impl Supervisor {
         let most = usize::from(self.config.sessions.max(1)) * DEPTH;
         while self.queue.len() > 0 {
             let loads = self.slots.iter_mut().filter_map(|slot| match slot {
-                Slot::Ready { process, jobs, progress } if jobs.len() < most => Some((process, jobs, progress)),
+                Slot::Ready { process, jobs, progress } if jobs.len() < most => {
+                    Some((process, jobs, progress))
+                }
                 _ => None,
             });
             let Some((process, jobs, progress)) = loads.min_by_key(|(_, jobs, _)| jobs.len()) else { return };
@@ -208,7 +214,7 @@ impl Supervisor {
                 *progress = Instant::now();
             }
             process.tell(message(id, &job.work));
-            jobs.insert(id, job);
+            jobs.insert(id, (Instant::now(), job));
         }
     }
 
@@ -224,7 +230,11 @@ impl Supervisor {
             What::Said(FromWorker::Ready) => self.ready(at),
             What::Said(FromWorker::Failed(fault)) => {
                 self.slots[at] = Slot::Empty;
-                if fault.class == Class::Operator { self.lock_out(fault) } else { self.start_failed(fault.text) }
+                if fault.class == Class::Operator {
+                    self.lock_out(fault);
+                } else {
+                    self.start_failed(fault.text);
+                }
             }
             What::Said(FromWorker::Signed { id, signature }) => {
                 self.signatures += 1;
@@ -248,7 +258,7 @@ impl Supervisor {
     fn finished(&mut self, at: usize, id: u64) -> Option<Job> {
         let Slot::Ready { jobs, progress, .. } = &mut self.slots[at] else { return None };
         *progress = Instant::now();
-        jobs.remove(&id)
+        jobs.remove(&id).map(|(_, job)| job)
     }
 
     fn answered(&mut self, at: usize, id: u64, answer: Answer) {
@@ -298,7 +308,7 @@ impl Supervisor {
                 self.last_error = why;
                 self.back_off();
                 // In their old order before those that wait.
-                for (_, mut job) in jobs.into_iter().rev() {
+                for (_, (_, mut job)) in jobs.into_iter().rev() {
                     job.attempts += 1;
                     let once = matches!(job.work, Work::Generate { .. });
                     if once || job.attempts >= MOST_ATTEMPTS {
@@ -399,21 +409,41 @@ impl Supervisor {
         let starting = self.slots.iter().any(|slot| matches!(slot, Slot::Starting { .. }));
         let slots = self.slots.iter().filter_map(|slot| match slot {
             Slot::Starting { deadline, .. } => Some(*deadline),
-            Slot::Ready { jobs, progress, .. } if !jobs.is_empty() => Some(*progress + self.config.timeout),
-            _ => None,
+            Slot::Ready { jobs, progress, .. } => self.due(*progress, jobs),
+            Slot::Empty => None,
         });
         let start = (missing && !starting).then_some(self.next_start);
         slots.chain(start).chain(self.queue.next_deadline()).min().unwrap_or(far)
+    }
+
+    /// When a worker with these requests must have answered: something by the token's time after its last answer, and
+    /// each request by its own time and that of those that may be before it, so that one stuck session is not hidden
+    /// by the others.
+    fn due(&self, progress: Instant, jobs: &BTreeMap<u64, (Instant, Job)>) -> Option<Instant> {
+        let (oldest, _) = jobs.values().next()?;
+        let turns = u32::try_from(DEPTH).unwrap_or(u32::MAX);
+        Some((progress + self.config.timeout).min(*oldest + self.config.timeout * turns))
     }
 
     fn expire(&mut self, now: Instant) {
         for at in 0..self.slots.len() {
             match &self.slots[at] {
                 Slot::Starting { deadline, .. } if *deadline <= now => {
-                    self.lost(at, format!("the module did not start within {} s", self.config.start_timeout.as_secs()));
+                    self.lost(
+                        at,
+                        format!("the module did not start within {} s", self.config.start_timeout.as_secs()),
+                    );
                 }
-                Slot::Ready { jobs, progress, .. } if !jobs.is_empty() && *progress + self.config.timeout <= now => {
-                    self.lost(at, format!("no answer within {} s; the worker was killed", self.config.timeout.as_secs()));
+                Slot::Ready { jobs, progress, .. }
+                    if self.due(*progress, jobs).is_some_and(|due| due <= now) =>
+                {
+                    self.lost(
+                        at,
+                        format!(
+                            "no answer within {} s; the worker was killed",
+                            self.config.timeout.as_secs()
+                        ),
+                    );
                 }
                 _ => {}
             }
@@ -425,8 +455,11 @@ impl Supervisor {
 
     fn status(&self) -> TokenStatus {
         let ready = self.slots.iter().filter(|slot| matches!(slot, Slot::Ready { .. })).count();
-        let in_flight: usize =
-            self.slots.iter().map(|slot| if let Slot::Ready { jobs, .. } = slot { jobs.len() } else { 0 }).sum();
+        let in_flight: usize = self
+            .slots
+            .iter()
+            .map(|slot| if let Slot::Ready { jobs, .. } = slot { jobs.len() } else { 0 })
+            .sum();
         TokenStatus {
             name: self.name.to_string(),
             state: self.state.as_str().to_owned(),

@@ -76,7 +76,8 @@ impl FromStr for Uri {
         for attribute in path.split(';').filter(|attribute| !attribute.is_empty()) {
             let (name, value) =
                 attribute.split_once('=').ok_or_else(|| bad(&format!("`{attribute}` has no value")))?;
-            let bytes = decode(value).ok_or_else(|| bad(&format!("`{name}` has a broken percent-encoding")))?;
+            let bytes =
+                decode(value).ok_or_else(|| bad(&format!("`{name}` has a broken percent-encoding")))?;
             if name == "id" {
                 if uri.id.replace(bytes).is_some() {
                     return Err(bad("`id` stands twice"));
@@ -173,8 +174,16 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_refused() {
         for bad in [
-            "", "token=x", "pkcs11:token", "pkcs11:token=%4", "pkcs11:token=%zz", "pkcs11:token=a;token=b",
-            "pkcs11:object=x?pin-value=1234", "pkcs11:type=public;object=x", "pkcs11:x-vendor=1", "pkcs11:token=%ff",
+            "",
+            "token=x",
+            "pkcs11:token",
+            "pkcs11:token=%4",
+            "pkcs11:token=%zz",
+            "pkcs11:token=a;token=b",
+            "pkcs11:object=x?pin-value=1234",
+            "pkcs11:type=public;object=x",
+            "pkcs11:x-vendor=1",
+            "pkcs11:token=%ff",
         ] {
             assert!(bad.parse::<Uri>().is_err(), "{bad}");
         }

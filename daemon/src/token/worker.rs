@@ -86,7 +86,12 @@ fn read_pin(file: File) -> Result<AuthPin, Fault> {
 }
 
 /// With one session, read, sign and answer in turn: no thread to wake. With more, one thread for each.
-fn serve(start: &Start, mut socket: UnixStream, mut buffer: BytesMut, mut sessions: Vec<TokenSession>) -> io::Result<()> {
+fn serve(
+    start: &Start,
+    mut socket: UnixStream,
+    mut buffer: BytesMut,
+    mut sessions: Vec<TokenSession>,
+) -> io::Result<()> {
     if let [session] = &mut sessions[..] {
         while let Some(message) = wire::read(&mut socket, &mut buffer)? {
             let answer = answer(session, message);

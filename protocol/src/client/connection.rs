@@ -59,7 +59,9 @@ impl Fault {
     /// Whether the next try may go better without anybody doing anything.
     pub(super) fn is_passing(&self) -> bool {
         match self {
-            Self::Io(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied),
+            Self::Io(error) => {
+                !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+            }
             Self::Refused(refusal) => refusal.retry().is_some(),
             Self::Protocol(_) => false,
         }
@@ -122,7 +124,7 @@ pub(super) async fn connect<S: Service>(path: &Path) -> Result<(Connected, Welco
         };
         match FromDaemon::decode(frame.kind, &frame.body).map_err(|bad| Fault::Protocol(bad.to_string()))? {
             FromDaemon::Refused(refusal) => Err(Fault::Refused(refusal)),
-            FromDaemon::Welcome(welcome) if welcome.version == VERSION => {
+            FromDaemon::Welcome(welcome) if welcome.version == VERSION && frame.version == HELLO_VERSION => {
                 let max_in_flight = usize::from(welcome.max_in_flight).max(1);
                 Ok((Connected { stream, input, version: welcome.version, max_in_flight }, welcome))
             }
@@ -162,10 +164,14 @@ impl<S: Service> Unanswered<S> {
         }
     }
 
-    /// The connection broke: everything that was sent waits again, in its order.
-    fn unsend(&mut self) {
-        for entry in std::mem::take(&mut self.sent).into_iter().rev() {
-            self.waiting.push_front(entry);
+    /// The connection broke: everything that was sent waits again, in its order, unless it may not be sent twice.
+    fn unsend(&mut self, path: &Path) {
+        for (id, pending) in std::mem::take(&mut self.sent).into_iter().rev() {
+            if S::is_repeatable(&pending.request) {
+                self.waiting.push_front((id, pending));
+            } else {
+                let _ = pending.reply.send(Err(ClientError::Unknown { path: path.to_owned() }));
+            }
         }
     }
 
@@ -174,7 +180,6 @@ impl<S: Service> Unanswered<S> {
     }
 
     fn fail(&mut self, mut error: impl FnMut() -> ClientError) {
-        self.unsend();
         for (_, pending) in self.waiting.drain(..) {
             let _ = pending.reply.send(Err(error()));
         }
@@ -202,7 +207,7 @@ pub(super) async fn run<S: Service>(
                 Ok(()) => return,
                 Err(broken) => {
                     fault.send_replace(Some(broken.describe()));
-                    unanswered.unsend();
+                    unanswered.unsend(&path);
                 }
             }
             // A daemon that takes connections and drops them at once is not asked in a busy loop.
@@ -251,7 +256,8 @@ async fn converse<S: Service>(
         if !open && unanswered.is_empty() {
             return Ok(());
         }
-        let interest = if out.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+        let interest =
+            if out.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
         tokio::select! {
             biased;
             ready = connected.stream.ready(interest) => {
@@ -293,7 +299,8 @@ fn take_answers<S: Service>(connected: &mut Connected, unanswered: &mut Unanswer
         if frame.version != connected.version {
             return Err(protocol(crate::BadMessage::Version(frame.version).to_string()));
         }
-        let response = S::Response::decode(frame.kind, &frame.body).map_err(|bad| protocol(bad.to_string()))?;
+        let response =
+            S::Response::decode(frame.kind, &frame.body).map_err(|bad| protocol(bad.to_string()))?;
         match unanswered.sent.remove(&frame.id) {
             Some(pending) => drop(pending.reply.send(Ok(response))),
             None => return Err(protocol(format!("an answer to request {}, which was not sent", frame.id))),

@@ -56,6 +56,12 @@ pub enum ClientError {
         /// What was wrong.
         what: String,
     },
+    /// The connection broke, and the request is none that may be sent twice.
+    #[error("the connection to {} broke before the answer; the request may have been carried out", path.display())]
+    Unknown {
+        /// The socket.
+        path: PathBuf,
+    },
     /// The request does not fit a frame.
     #[error("{0}")]
     TooLong(#[from] crate::codec::TooLong),
@@ -147,7 +153,10 @@ impl<S: Service> Client<S> {
     }
 
     fn unexpected(&self, name: &str) -> ClientError {
-        ClientError::Protocol { path: self.path.clone(), what: format!("an answer of type {name} to another question") }
+        ClientError::Protocol {
+            path: self.path.clone(),
+            what: format!("an answer of type {name} to another question"),
+        }
     }
 }
 
@@ -219,7 +228,10 @@ impl Client<admin::Admin> {
     }
 
     /// Makes a key.
-    pub async fn generate_key(&self, request: admin::GenerateKey) -> Result<agent::KeyDescription, ClientError> {
+    pub async fn generate_key(
+        &self,
+        request: admin::GenerateKey,
+    ) -> Result<agent::KeyDescription, ClientError> {
         match self.call(admin::Request::GenerateKey(request)).await? {
             admin::Response::KeyDescription(description) => Ok(description),
             other => Err(self.unexpected(other.name())),

@@ -34,7 +34,14 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["direct", module, label, pin, key, threads, seconds] => {
-            direct(Path::new(module), label, Path::new(pin), key, threads.parse().unwrap(), seconds.parse().unwrap());
+            direct(
+                Path::new(module),
+                label,
+                Path::new(pin),
+                key,
+                threads.parse().unwrap(),
+                seconds.parse().unwrap(),
+            );
         }
         [] => compare(),
         _ => panic!("usage: bench"),
@@ -92,7 +99,14 @@ fn compare() {
     );
     println!(
         "{:8} | {:>22} | {:>17} | {:>22} | {:>22} || {:>23} | {:>23} | {:>16}",
-        "key", "C_Sign us", "fdatasync us", "through daemon us", "overhead us", "direct /s", "daemon, 50 clients /s", "ratio"
+        "key",
+        "C_Sign us",
+        "fdatasync us",
+        "through daemon us",
+        "overhead us",
+        "direct /s",
+        "daemon, 50 clients /s",
+        "ratio"
     );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for algorithm in KEYS {
@@ -109,9 +123,15 @@ fn compare() {
             let many = runtime.block_on(daemon_run(&house, algorithm, scheme, CLIENTS, seconds));
             let processes = direct_run(&house, algorithm, 2, 1, seconds);
             let best = threads.rate.max(processes.rate);
-            for (column, value) in
-                columns.iter_mut().zip([one.p50, sync, through.p50, overhead, best, many.rate, many.rate / best])
-            {
+            for (column, value) in columns.iter_mut().zip([
+                one.p50,
+                sync,
+                through.p50,
+                overhead,
+                best,
+                many.rate,
+                many.rate / best,
+            ]) {
                 column.push(value);
             }
         }
@@ -168,7 +188,13 @@ fn request(algorithm: Algorithm, scheme: Scheme, number: u32) -> Sign {
 }
 
 /// So many clients, each with a connection of its own and one request at a time.
-async fn daemon_run(house: &House, algorithm: Algorithm, scheme: Scheme, clients: usize, seconds: f64) -> Run {
+async fn daemon_run(
+    house: &House,
+    algorithm: Algorithm,
+    scheme: Scheme,
+    clients: usize,
+    seconds: f64,
+) -> Run {
     let mut connections: Vec<Client<Agent>> = Vec::new();
     for _ in 0..clients {
         connections.push(house.client().await);
@@ -253,7 +279,8 @@ fn direct(module: &Path, label: &str, pin: &Path, key: &str, threads: usize, sec
     let module = Pkcs11::new(PathBuf::from(module)).unwrap();
     module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
     let slots = module.get_slots_with_token().unwrap();
-    let slot = slots.into_iter().find(|&slot| module.get_token_info(slot).is_ok_and(|info| info.label() == label));
+    let slot =
+        slots.into_iter().find(|&slot| module.get_token_info(slot).is_ok_and(|info| info.label() == label));
     let slot = slot.unwrap();
     let login = module.open_rw_session(slot).unwrap();
     let pin = std::fs::read_to_string(pin).unwrap();
@@ -264,7 +291,8 @@ fn direct(module: &Path, label: &str, pin: &Path, key: &str, threads: usize, sec
             let (module, key) = (module.clone(), key.to_owned());
             std::thread::spawn(move || {
                 let session = module.open_rw_session(slot).unwrap();
-                let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(key.into_bytes())];
+                let template =
+                    [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(key.into_bytes())];
                 let handle = session.find_objects(&template).unwrap()[0];
                 let mechanism = match algorithm {
                     Algorithm::Ed25519 => Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure)),
@@ -272,7 +300,14 @@ fn direct(module: &Path, label: &str, pin: &Path, key: &str, threads: usize, sec
                     _ => Mechanism::RsaPkcs,
                 };
                 // What the daemon hands to the token: a DigestInfo for RSA, else the digest.
-                let mut input = vec![0x5a; match algorithm { Algorithm::Ed25519 => 64, Algorithm::P256 => 32, _ => 51 }];
+                let mut input = vec![
+                    0x5a;
+                    match algorithm {
+                        Algorithm::Ed25519 => 64,
+                        Algorithm::P256 => 32,
+                        _ => 51,
+                    }
+                ];
                 let mut times = Vec::new();
                 for number in 0_u32.. {
                     if begin.elapsed().as_secs_f64() >= seconds {
