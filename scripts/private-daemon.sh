@@ -28,15 +28,15 @@ programs() {
     PATH=$bin:$PATH
 }
 
-# make_house NAME=ALGORITHM...: a token with these keys, each allowed to whoever runs this. The first P-256 key seals
-# the audit trail.
+# make_house NAME=ALGORITHM...: a token with these keys, each allowed to whoever runs this. A key of the name `audit`
+# seals the audit trail, and signs nothing else.
 make_house() {
     mkdir -p "$house/keys.d"
     arguments=
-    audit_key=
+    seal=
     for key in "$@"; do
         arguments="$arguments --key $key"
-        case $key in *=p256) audit_key=${audit_key:-${key%=*}} ;; esac
+        case $key in audit=*) seal='checkpoint-key = "audit"' ;; esac
     done
     # shellcheck disable=SC2086 # a list of options
     softhsm-token create "$house/token" --label chancery $arguments >/dev/null
@@ -46,7 +46,7 @@ make_house() {
         echo 'state = "state"'
         echo '[audit]'
         echo 'directory = "audit"'
-        [ -z "$audit_key" ] || echo "checkpoint-key = \"$audit_key\""
+        echo "$seal"
         cat "$house/token/token.toml"
     } >"$house/chanceryd.toml"
     for key in "$@"; do

@@ -20,8 +20,8 @@ start() {
         # A house that was left half made is made anew.
         if [ ! -f "$house/made" ]; then
             rm -rf "$house"
-            say "making a SoftHSM token in $house with the keys $keys"
-            make_house demo-rsa4096=rsa4096 demo-p256=p256 demo-ed25519=ed25519
+            say "making a SoftHSM token in $house with the keys $keys, and one for the audit trail"
+            make_house demo-rsa4096=rsa4096 demo-p256=p256 demo-ed25519=ed25519 audit=p256
             touch "$house/made"
         fi
         start_daemon
@@ -33,6 +33,7 @@ start() {
             --output "$house/certs/$key.asc"
         chancery --quiet key show "$key" --pem >"$house/certs/$key.pem"
     done
+    chancery --quiet key show audit --pem >"$house/certs/audit.pem"
     cat >"$house/env" <<ENV
 # To be sourced: chancery and chanceryd of this repository, and the sandbox's sockets.
 export CHANCERY_SOCKET='$CHANCERY_SOCKET'
@@ -45,7 +46,7 @@ ENV
     say "    . $(shown "$house/env")"
     say "    chancery keys"
     say "    chancery sign rpm --key demo-rsa4096 PACKAGE.rpm"
-    say "    chancery audit verify $(shown "$house/audit")"
+    say "    chancery audit verify --public-key $(shown "$house/certs/audit.pem") $(shown "$house/audit")"
     say
     say "Certificates and public keys are in $(shown "$house/certs"), the daemon's log in $(shown "$house/log")."
     say "Stop it with: make sandbox-stop"

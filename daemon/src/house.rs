@@ -11,7 +11,7 @@ use chancery_audit::Event;
 use crate::audit::Audit;
 use crate::certificates::Certificates;
 use crate::config::Config;
-use crate::journal::{self, Notes};
+use crate::journal;
 use crate::keyring::Keyring;
 use crate::peer::Peer;
 use crate::policy::{Denied, Limiter, Policy};
@@ -29,8 +29,6 @@ pub struct House {
     pub certificates: Certificates,
     /// When the daemon started.
     pub started: Instant,
-    /// The way of frequent events to the journal.
-    pub notes: Notes,
     /// What is counted.
     pub counters: Counters,
     rules: RwLock<Arc<Rules>>,
@@ -81,7 +79,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl House {
     /// A house with no rules yet; [`House::reload`] reads them.
-    pub fn new(config: Config, tokens: Vec<Token>, audit: Audit, notes: Notes) -> Self {
+    pub fn new(config: Config, tokens: Vec<Token>, audit: Audit) -> Self {
         let certificates = Certificates::under(&config.state);
         Self {
             config,
@@ -89,7 +87,6 @@ impl House {
             audit,
             certificates,
             started: Instant::now(),
-            notes,
             counters: Counters::default(),
             rules: RwLock::default(),
             reloading: tokio::sync::Mutex::default(),

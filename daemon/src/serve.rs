@@ -36,7 +36,8 @@ pub fn run(args: &Serve) -> Result<()> {
     journal::start()?;
     let config = Config::read(&args.config)?;
     let sockets = Sockets::open(args)?;
-    let audit = Audit::open(&config.audit.directory, u64::from(config.audit.max_file_mib.max(1)) << 20)?;
+    let max_file = u64::from(config.audit.max_file_mib.max(1)) << 20;
+    let audit = Audit::open(&config.audit.directory, max_file, journal::Notes::start()?)?;
     // One thread carries every connection: it hands bytes on, while tokens sign in processes and the trail is written
     // in a thread of their own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -58,7 +59,7 @@ async fn serve(config: Config, sockets: Sockets, audit: Audit) -> Result<()> {
     let Sockets { agents, admin, made: _made } = sockets;
     let tokens =
         config.token.iter().map(|(name, token)| Token::start(name, token.clone(), &config.limits)).collect();
-    let house = Arc::new(House::new(config, tokens, audit, journal::Notes::start()?));
+    let house = Arc::new(House::new(config, tokens, audit));
     let result = house.reload().await.context("the policy");
     if let Err(error) = result {
         house.audit.close();

@@ -83,17 +83,15 @@ async fn sign(house: &House, peer: &Peer, order: Order) -> Result<Vec<Vec<u8>>, 
     let intent = intent?;
     let result = signatures.map_err(|error| failed(&key, &error));
     let word = result.as_ref().map_or_else(|refusal| refusal.reason().as_str(), |_| "signed");
-    house.audit.outcome(intent, word, begin.elapsed());
-    if result.is_ok() {
-        house.notes.signed(Signed {
-            key: key.to_string(),
-            uid: peer.uid(),
-            pid: peer.pid(),
-            unit: peer.unit().map(str::to_owned),
-            sequence: intent,
-            artifact: order.context.artifact,
-        });
-    }
+    let note = result.is_ok().then(|| Signed {
+        key: key.to_string(),
+        uid: peer.uid(),
+        pid: peer.pid(),
+        unit: peer.unit().map(str::to_owned),
+        sequence: intent,
+        artifact: order.context.artifact,
+    });
+    house.audit.outcome(intent, word, begin.elapsed(), note);
     result
 }
 
