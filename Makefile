@@ -12,7 +12,7 @@ PREFIX ?= /usr
 BUILD_NEEDS := gcc libc6-dev libclang-dev libssl-dev pkg-config
 # Tokens, and the judges of signatures.
 DEMO_NEEDS := $(BUILD_NEEDS) gnupg rpm softhsm2
-TEST_NEEDS := $(DEMO_NEEDS) gpgv groff-base mount opensc openssl p11-kit p11-kit-modules sqv strace util-linux
+TEST_NEEDS := $(DEMO_NEEDS) gpgv groff-base mount opensc openssl p11-kit p11-kit-modules procps sqv strace time util-linux
 # libFuzzer is C++; systemd judges its units.
 CHECK_NEEDS := $(BUILD_NEEDS) g++ git shellcheck systemd
 

@@ -10,7 +10,7 @@ use crate::record::{Checkpoint, Entry, Event};
 const MAX_LINE: u64 = 256 * 1024;
 
 /// Lines whose hashes are kept for the checkpoint that covers one of them.
-const RECENT: usize = 8192;
+const RECENT: usize = 131_072;
 
 /// What is wrong with a line.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +80,8 @@ pub struct Summary {
     pub checkpoints_checked: u64,
     /// Checkpoints that were met without a key to check them.
     pub checkpoints_unchecked: u64,
+    /// Checkpoints over lines from before the first record, which say nothing about this part of the trail.
+    pub checkpoints_before: u64,
     /// The last line that a checkpoint covers; everything behind it could have been cut off or replaced unseen.
     pub last_checkpoint: Option<u64>,
     /// Numbers of intents without an outcome: they may have been signed.
@@ -92,7 +94,7 @@ type CheckpointJudge<'a> = dyn Fn(&Checkpoint, &str) -> Result<(), String> + 'a;
 /// Walks the files of a trail, in their order.
 pub struct Verifier<'a> {
     head: Option<Link>,
-    recent: VecDeque<(u64, String)>,
+    recent: VecDeque<String>,
     intents: BTreeMap<u64, usize>,
     summary: Summary,
     judge: Option<&'a CheckpointJudge<'a>>,
@@ -162,21 +164,13 @@ impl<'a> Verifier<'a> {
             }
             Event::Refused(_) => self.summary.refused += 1,
             Event::Checkpoint(checkpoint) => {
-                // A checkpoint that covers a line from before the first file, or long ago, cannot be compared.
-                if let Some((_, hash)) = self.recent.iter().rev().find(|(seq, _)| *seq == checkpoint.covers)
-                    && *hash != checkpoint.hash
-                {
-                    return Err(Fault::Covers(checkpoint.covers));
+                // One over a line before the first file says nothing about this part of the trail; every other one
+                // must fit a line that was read, or an old good one could vouch for a forged trail.
+                if checkpoint.covers < self.summary.first {
+                    self.summary.checkpoints_before += 1;
+                } else {
+                    self.checkpoint(&checkpoint, entry.seq)?;
                 }
-                match self.judge {
-                    Some(judge) => {
-                        let text = Checkpoint::signed_text(checkpoint.covers, &checkpoint.hash);
-                        judge(&checkpoint, &text).map_err(Fault::Checkpoint)?;
-                        self.summary.checkpoints_checked += 1;
-                    }
-                    None => self.summary.checkpoints_unchecked += 1,
-                }
-                self.summary.last_checkpoint = Some(checkpoint.covers);
             }
             _ => {}
         }
@@ -184,8 +178,29 @@ impl<'a> Verifier<'a> {
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }
-        self.recent.push_back((head.seq, head.hash.clone()));
+        self.recent.push_back(head.hash.clone());
         self.head = Some(head);
+        Ok(())
+    }
+
+    /// Checks a checkpoint that stands at `seq` against the line that it covers.
+    fn checkpoint(&mut self, checkpoint: &Checkpoint, seq: u64) -> Result<(), Fault> {
+        // The last of the recent lines has the number before `seq`.
+        let back =
+            seq.checked_sub(checkpoint.covers).and_then(|back| usize::try_from(back).ok()).unwrap_or(0);
+        let covered = self.recent.len().checked_sub(back).and_then(|at| self.recent.get(at));
+        if covered != Some(&checkpoint.hash) {
+            return Err(Fault::Covers(checkpoint.covers));
+        }
+        match self.judge {
+            Some(judge) => {
+                let text = Checkpoint::signed_text(checkpoint.covers, &checkpoint.hash);
+                judge(checkpoint, &text).map_err(Fault::Checkpoint)?;
+                self.summary.checkpoints_checked += 1;
+            }
+            None => self.summary.checkpoints_unchecked += 1,
+        }
+        self.summary.last_checkpoint = Some(checkpoint.covers);
         Ok(())
     }
 
@@ -278,6 +293,31 @@ mod tests {
         verifier.file("1", &trail[..cut]).unwrap();
         verifier.file("2", &trail[cut..]).unwrap();
         assert_eq!(verifier.finish(), verify(&trail).unwrap());
+    }
+
+    #[test]
+    fn a_checkpoint_counts_only_over_the_line_that_it_covers() {
+        let trail = trail();
+        let lines: Vec<_> = trail.split(|&b| b == b'\n').collect();
+        let at = |covers: u64, hash: String| {
+            let (mut chain, mut out) = (Chain::after(Link::of(6, lines[5])), trail.clone());
+            let checkpoint =
+                Checkpoint { covers, hash, key: "a".into(), scheme: "s".into(), signature: String::new() };
+            chain.put(&record(Event::Checkpoint(checkpoint)), &mut out).unwrap();
+            let judge = |_: &Checkpoint, _: &str| Ok(());
+            let mut verifier = Verifier::new(Some(&judge));
+            verifier.file("trail", &out[..])?;
+            Ok(verifier.finish())
+        };
+        let hash = |seq: u64| Link::of(seq, lines[usize::try_from(seq).unwrap() - 1]).hash;
+        for seq in 1..=6 {
+            let summary: Result<Summary, Broken> = at(seq, hash(seq));
+            assert_eq!(summary.unwrap().last_checkpoint, Some(seq));
+        }
+        for (covers, hash) in [(3, hash(4)), (7, hash(6)), (1000, hash(6)), (u64::MAX, hash(1))] {
+            assert!(matches!(at(covers, hash).unwrap_err().fault, Fault::Covers(_)), "{covers}");
+        }
+        assert_eq!(at(0, "0".repeat(64)).unwrap().checkpoints_before, 1);
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Desk for Admin {
                 generate(&house, &peer, request).await.map(Response::KeyDescription)
             }
             Request::StoreCertificate(request) => store(&house, &peer, request).await.map(done),
-            Request::Reload(_) => match house.reload().await {
+            Request::Reload(_) => match house.mended().await {
                 Ok(keys) => Ok(done(format!("the policy is in force: {keys} keys"))),
                 Err(error) => Err(Refusal::new(
                     Reason::Misconfigured,
@@ -230,12 +230,12 @@ async fn store(house: &House, peer: &Peer, request: StoreCertificate) -> Result<
         return Err(Refusal::new(Reason::BadRequest, message));
     }
     match house.certificates.store(key, kind, bytes) {
-        Ok(Stored::Before) => Ok(format!("the {kind} certificate of key `{key}` is kept already")),
         Ok(Stored::Another) => Err(Refusal::new(
             Reason::Exists,
             format!("another {kind} certificate of key `{key}` is kept; it is made once and stays"),
         )),
-        Ok(Stored::Now) => {
+        // Also for one that is kept already: its record may have failed then.
+        Ok(stored @ (Stored::Now | Stored::Before)) => {
             let recorded = house.audit.append(Event::CertificateStored {
                 caller: peer.caller(),
                 key: key.to_string(),
@@ -245,7 +245,8 @@ async fn store(house: &House, peer: &Peer, request: StoreCertificate) -> Result<
             recorded.wait().await?;
             tracing::info!(message_id = journal::CERTIFICATE_STORED, chancery_key = %key, chancery_kind = %kind,
                            chancery_uid = peer.uid(), "the {kind} certificate of key `{key}` is kept");
-            Ok(format!("the {kind} certificate of key `{key}` is kept"))
+            let already = if stored == Stored::Before { " already" } else { "" };
+            Ok(format!("the {kind} certificate of key `{key}` is kept{already}"))
         }
         Err(error) => {
             tracing::error!(chancery_key = %key, "the {kind} certificate of key `{key}` was not kept: {error}");

@@ -142,8 +142,14 @@ impl House {
             chancery_keys = keys,
             "the policy is in force: {keys} keys"
         );
-        self.tokens.iter().for_each(Token::try_again);
         Self::ask_tokens(rules);
+        Ok(keys)
+    }
+
+    /// The operator has acted: reads the policy anew, and tries tokens again that were given up for a wrong PIN.
+    pub async fn mended(self: &Arc<Self>) -> Result<usize> {
+        let keys = self.reload().await?;
+        self.tokens.iter().for_each(Token::try_again);
         Ok(keys)
     }
 

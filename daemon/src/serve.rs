@@ -13,7 +13,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -29,6 +29,11 @@ use crate::token::Token;
 
 /// How long requests that were accepted may take to be answered after the order to stop.
 const DRAIN: Duration = Duration::from_secs(25);
+
+/// Connections over their user's limit that are told so at a time.
+const MOST_TURNED_AWAY: usize = 64;
+/// How long the last checkpoint may take.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(3);
 
 /// Serves until told to stop.
 pub fn run(args: &Serve) -> Result<()> {
@@ -95,7 +100,7 @@ async fn serve(config: Config, sockets: Sockets, audit: Audit) -> Result<()> {
                 let house = Arc::clone(&house);
                 tokio::spawn(async move {
                     // What is wrong has gone to the journal and to `chancery status`; the old policy serves.
-                    let status = match house.reload().await {
+                    let status = match house.mended().await {
                         Ok(_) => "serving",
                         Err(_) => "serving with the old policy: the new one is not good",
                     };
@@ -111,7 +116,8 @@ async fn serve(config: Config, sockets: Sockets, audit: Audit) -> Result<()> {
     stop.send_replace(true);
     let drained = timeout(DRAIN, async { while doors.join_next().await.is_some() {} }).await.is_ok();
     checkpoints.abort();
-    checkpoint::last(&house).await;
+    // A token that hangs must not keep the trail from being closed.
+    let _ = timeout(LAST_CHECKPOINT, checkpoint::last(&house)).await;
     tracing::info!(message_id = journal::DRAINED, chancery_drained = drained, "chanceryd ends");
     house.audit.close();
     Ok(())
@@ -150,7 +156,8 @@ impl Drop for Place {
         let mut open = self.users.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((count, _)) = open.get_mut(&self.uid) {
             *count -= 1;
-            if *count == 0 {
+            // Requests that are still under way hold the account; whoever comes back finds it again.
+            if *count == 0 && Arc::strong_count(&self.account) == 2 {
                 open.remove(&self.uid);
             }
         }
@@ -166,6 +173,7 @@ async fn open_door<D: Desk>(
 ) {
     let mut sessions = JoinSet::new();
     let most = house.config.limits.connections_per_user;
+    let polite = Arc::new(Semaphore::new(MOST_TURNED_AWAY));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -198,7 +206,17 @@ async fn open_door<D: Desk>(
             let refusal =
                 Refusal::new(Reason::Busy, format!("{most} connections of your user are open already"))
                     .retry_after(Duration::from_millis(200));
-            sessions.spawn(session::turn_away(stream, refusal));
+            // Only so many are told; the rest are dropped, which clients take for "later" too.
+            if let Ok(permit) = Arc::clone(&polite).try_acquire_owned() {
+                let mut stop = stop;
+                sessions.spawn(async move {
+                    tokio::select! {
+                        () = session::turn_away(stream, refusal) => {}
+                        _ = stop.changed() => {}
+                    }
+                    drop(permit);
+                });
+            }
         }
     }
     drop(listener);

@@ -9,8 +9,9 @@ use bytes::{Buf, BytesMut};
 use chancery_protocol::frame::{Frame, MAX_FRAME};
 use chancery_protocol::hello::{FromClient, FromDaemon, HELLO_VERSION, Welcome, agree};
 use chancery_protocol::{BadMessage, MAX_BATCH, Message, Reason, Refusal, Service};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::net::unix::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
@@ -126,13 +127,14 @@ async fn converse<D: Desk>(
         return Err(Broken::Protocol("no hello in time".to_owned()));
     };
     let Some(version) = hello? else { return Ok(()) };
+    let (mut reader, writer) = stream.split();
     let mut output = BytesMut::new();
     let (reply, mut answers) = mpsc::unbounded_channel::<BytesMut>();
     let mut in_flight = 0;
     let mut stopping = *stop.borrow_and_update();
     loop {
         // Frames that came before there was room for them.
-        while in_flight < most_in_flight && !stopping {
+        while in_flight < most_in_flight && !stopping && output.len() < MOST_UNREAD {
             let Some(frame) = Frame::take(&mut input)? else { break };
             if frame.version != version {
                 return Err(BadMessage::Version(frame.version).into());
@@ -157,17 +159,11 @@ async fn converse<D: Desk>(
             // An idle connection holds no buffer.
             input = BytesMut::new();
         }
-        flush(&stream, &mut output)?;
+        flush(&writer, &mut output)?;
         if stopping && in_flight == 0 && output.is_empty() {
             return Ok(());
         }
         let reads = in_flight < most_in_flight && !stopping && output.len() < MOST_UNREAD;
-        let interest = match (reads, !output.is_empty()) {
-            (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
-            (true, false) => Some(Interest::READABLE),
-            (false, true) => Some(Interest::WRITABLE),
-            (false, false) => None,
-        };
         tokio::select! {
             biased;
             // First, so that a client that always has something to say does not keep the daemon from stopping.
@@ -180,17 +176,12 @@ async fn converse<D: Desk>(
                     output.unsplit(answer);
                 }
             }
-            event = stream.ready(interest.unwrap_or(Interest::READABLE)), if interest.is_some() => {
-                if event?.is_readable() && reads {
-                    input.reserve(READ);
-                    match stream.try_read_buf(&mut input) {
-                        Ok(0) => return Ok(()),
-                        Ok(_) => {}
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                        Err(error) => return Err(error.into()),
-                    }
+            count = next(&mut reader, &mut input), if reads => {
+                if count? == 0 {
+                    return Ok(());
                 }
             }
+            writable = writer.writable(), if !output.is_empty() => writable?,
             // All is answered, and the client does not take it: it may ask the next daemon.
             () = sleep(LAST_WORDS), if stopping && in_flight == 0 => return Ok(()),
         }
@@ -272,9 +263,18 @@ fn frame_of<D: Desk>(response: &D::Response, version: u8, id: u32) -> BytesMut {
     out
 }
 
-fn flush(stream: &UnixStream, output: &mut BytesMut) -> io::Result<()> {
+/// Reads what is there. The buffer is made when something has come, so that an idle connection holds none.
+async fn next(reader: &mut ReadHalf<'_>, input: &mut BytesMut) -> io::Result<usize> {
+    if input.is_empty() {
+        reader.readable().await?;
+    }
+    input.reserve(READ);
+    reader.read_buf(input).await
+}
+
+fn flush(writer: &WriteHalf<'_>, output: &mut BytesMut) -> io::Result<()> {
     while !output.is_empty() {
-        match stream.try_write(output) {
+        match writer.try_write(output) {
             Ok(written) => output.advance(written),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),

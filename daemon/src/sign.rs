@@ -75,12 +75,10 @@ async fn sign(house: &House, peer: &Peer, order: Order) -> Result<Vec<Vec<u8>>, 
     }
     let (recorded, durable) = house.audit.intend(grant, peer, &order);
     let key = order.key;
-    // The record's way to the disk and the token's work run side by side; the answer waits for both.
-    let (signatures, intent) = tokio::join!(
-        keyed.token().sign(recorded, peer.uid(), keyed.object(), algorithm, order.input),
-        durable.wait()
-    );
-    let intent = intent?;
+    // The record is on its way to the disk while the token works; the answer waits for both. The token is waited for
+    // first: a record that is there before it then wakes nobody.
+    let signatures = keyed.token().sign(recorded, peer.uid(), keyed.object(), algorithm, order.input).await;
+    let intent = durable.wait().await?;
     let result = signatures.map_err(|error| failed(&key, &error));
     let word = result.as_ref().map_or_else(|refusal| refusal.reason().as_str(), |_| "signed");
     let note = result.is_ok().then(|| Signed {

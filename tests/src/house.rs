@@ -166,7 +166,9 @@ impl House {
 
     /// The daemon's command line.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(program("chanceryd"));
+        // As chanceryd.service runs it (CPUSchedulingPolicy=batch).
+        let mut command = Command::new("chrt");
+        command.args(["--batch", "0"]).arg(program("chanceryd"));
         command.arg("--config").arg(self.path("chanceryd.toml"));
         command
     }

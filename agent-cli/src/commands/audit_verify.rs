@@ -97,6 +97,12 @@ fn tell(summary: &Summary, files: usize, terminal: &Terminal) {
         },
         format!("head {}", summary.head),
     ];
+    if summary.checkpoints_before > 0 {
+        lines.push(format!(
+            "checkpoints over records before {first}: {}; they say nothing about these",
+            summary.checkpoints_before
+        ));
+    }
     let open = &summary.open_intents;
     if !open.is_empty() {
         let named: Vec<_> = open.iter().take(NAMED).map(ToString::to_string).collect();
@@ -119,6 +125,7 @@ fn tell(summary: &Summary, files: usize, terminal: &Terminal) {
             "refused": summary.refused,
             "checkpoints_checked": summary.checkpoints_checked,
             "checkpoints_unchecked": summary.checkpoints_unchecked,
+            "checkpoints_before": summary.checkpoints_before,
             "last_checkpoint": summary.last_checkpoint,
             "head": summary.head,
             "open_intents": open,

@@ -26,6 +26,8 @@ pub struct Writer {
     owed: Vec<Record>,
     /// Intents on record without their outcome.
     open: u32,
+    /// What the last requests took as a whole, evened out.
+    pace: Duration,
     last_sync: Instant,
 }
 
@@ -34,15 +36,24 @@ impl Writer {
     const MOST_OWED: usize = 16_384;
     /// While so few requests are under way, each sync begins at once.
     const FEW: u32 = 2;
-    /// With more, syncs keep a distance that grows with their number: their answers wait for the token anyway, and a
-    /// sync costs the machine as much as some signatures do.
-    const DISTANCE_EACH: Duration = Duration::from_micros(20);
+    /// With more, syncs keep a distance that is this part of what a request takes as a whole: its answer waits for the
+    /// token anyway, and a sync costs the machine as much as some signatures do.
+    const DISTANCE_PART: u32 = 4;
     /// The largest distance of syncs.
-    const MOST_DISTANCE: Duration = Duration::from_millis(1);
+    const MOST_DISTANCE: Duration = Duration::from_millis(5);
 
     /// A writer of `trail` that tells `status` how it is.
     pub fn new(trail: Trail, status: Arc<Mutex<AuditStatus>>, inbox: Arc<Inbox>, notes: Notes) -> Self {
-        Self { trail, status, inbox, notes, owed: Vec::new(), open: 0, last_sync: Instant::now() }
+        Self {
+            trail,
+            status,
+            inbox,
+            notes,
+            owed: Vec::new(),
+            open: 0,
+            pace: Duration::ZERO,
+            last_sync: Instant::now(),
+        }
     }
 
     /// Writes until told to close.
@@ -55,7 +66,7 @@ impl Writer {
         while serving {
             let distance = match self.open {
                 0..=Self::FEW => Duration::ZERO,
-                open => (Self::DISTANCE_EACH * open).min(Self::MOST_DISTANCE),
+                _ => (self.pace / Self::DISTANCE_PART).min(Self::MOST_DISTANCE),
             };
             for message in self.inbox.take(self.open > 0, self.last_sync + distance) {
                 match message {
@@ -127,9 +138,12 @@ impl Writer {
     /// Keeps count of the requests that are under way.
     fn count(&mut self, records: &[Record]) {
         for record in records {
-            match record.event {
+            match &record.event {
                 Event::Intent(_) => self.open += 1,
-                Event::Outcome(_) => self.open = self.open.saturating_sub(1),
+                Event::Outcome(outcome) => {
+                    self.open = self.open.saturating_sub(1);
+                    self.pace = (self.pace * 7 + Duration::from_micros(outcome.elapsed_us)) / 8;
+                }
                 _ => {}
             }
         }

@@ -1,7 +1,7 @@
 //! The decision. A [`Grant`] is born here and nowhere else.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chancery_protocol::{Format, KeyName, Reason, Refusal, Scheme};
 use jiff::ZonedDateTime;
@@ -83,37 +83,43 @@ pub fn decide(
         "no rule for this peer names the format and the scheme",
     );
     for (index, rule) in theirs.filter(|(_, rule)| serves(rule, order.format, order.scheme)) {
-        if !rule.holds_at(now) {
+        let denied = if rule.holds_at(now) {
+            match limiter.take(name, index, rule, peer.uid(), order.count(), Instant::now()) {
+                Ok(()) => return Ok(Grant { key: key.clone(), rule: index }),
+                Err(exhausted) => over_allowance(name, index, order.count(), exhausted),
+            }
+        } else {
             let message = format!("key `{name}` does not sign for you at this time");
-            nearest =
-                Denied::new(Reason::NotNow, &message, format!("allow[{index}]: outside its hours or days"));
-            continue;
-        }
-        match limiter.take(name, index, rule, peer.uid(), order.count(), Instant::now()) {
-            Ok(()) => return Ok(Grant { key: key.clone(), rule: index }),
-            Err(Exhausted::For(wait)) => {
-                let message = format!(
-                    "you have used up your allowance of key `{name}`; there is room again in {:.1} s",
-                    wait.as_secs_f64()
-                );
-                nearest =
-                    Denied::new(Reason::RateLimited, &message, format!("allow[{index}]: allowance used up"));
-                nearest.refusal = nearest.refusal.retry_after(wait);
-            }
-            Err(Exhausted::Always) => {
-                let message = format!(
-                    "a request for {} signatures is more than your whole allowance of key `{name}`",
-                    order.count()
-                );
-                nearest = Denied::new(
-                    Reason::RateLimited,
-                    &message,
-                    format!("allow[{index}]: more than the allowance"),
-                );
-            }
+            Denied::new(Reason::NotNow, &message, format!("allow[{index}]: outside its hours or days"))
+        };
+        // Of several refusals, the one that ends soonest.
+        let ends = |denied: &Denied| denied.refusal.retry().unwrap_or(Duration::MAX);
+        if ends(&denied) <= ends(&nearest) {
+            nearest = denied;
         }
     }
     Err(nearest)
+}
+
+/// The answer to somebody whose allowance by a rule does not reach for `count` more signatures.
+fn over_allowance(name: &KeyName, index: usize, count: u32, exhausted: Exhausted) -> Denied {
+    match exhausted {
+        Exhausted::For(wait) => {
+            let seconds = wait.as_secs_f64();
+            let message = format!(
+                "you have used up your allowance of key `{name}`; there is room again in {seconds:.1} s"
+            );
+            let mut denied =
+                Denied::new(Reason::RateLimited, &message, format!("allow[{index}]: allowance used up"));
+            denied.refusal = denied.refusal.retry_after(wait);
+            denied
+        }
+        Exhausted::Always => {
+            let message =
+                format!("a request for {count} signatures is more than your whole allowance of key `{name}`");
+            Denied::new(Reason::RateLimited, &message, format!("allow[{index}]: more than the allowance"))
+        }
+    }
 }
 
 /// The rules of `key` that are for `peer`, with their places.

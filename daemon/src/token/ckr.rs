@@ -50,7 +50,7 @@ fn classed(code: RvError) -> (Class, &'static str) {
         R::FunctionFailed => (Class::Transient, "the token failed or is throttling"),
         R::SessionCount => (Class::Transient, "the token has no session left; lower `workers` or `sessions`"),
         R::DeviceMemory => (Class::Transient, "the token is out of memory"),
-        R::OperationActive => (Class::Transient, "the session is still busy with another operation"),
+        R::OperationActive => (Class::Fatal, "the session is stuck in another operation"),
         R::FunctionCanceled => (Class::Transient, "the token gave the operation up"),
 
         R::KeyHandleInvalid | R::ObjectHandleInvalid => (Class::Stale, "the key's handle is no longer valid"),

@@ -41,7 +41,12 @@ impl Token {
             open(&module, slot, start.read_only).map_err(|error| context(passing(ckr::fault(&error))))?;
         match login.login(UserType::User, Some(pin)) {
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
-            Err(error) => return Err(context(ckr::fault(&error))),
+            // Whatever a login fails with, the PIN is not tried again unless the token itself was away.
+            Err(error) => {
+                let fault = ckr::fault(&error);
+                let class = if fault.class == Class::Request { Class::Operator } else { fault.class };
+                return Err(context(Fault { class, ..fault }));
+            }
         }
         Ok(Self { module, slot, read_only: start.read_only, _login: login })
     }

@@ -7,8 +7,9 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result};
 use bytes::{Buf, BytesMut};
-use tokio::io::Interest;
+use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
+use tokio::net::unix::WriteHalf;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
@@ -88,15 +89,15 @@ impl Process {
 
 /// Carries messages both ways until one side ends. Messages that wait are written together.
 async fn carry(
-    stream: UnixStream,
+    mut stream: UnixStream,
     mut inbox: mpsc::UnboundedReceiver<ToWorker>,
     number: u64,
     events: &mpsc::UnboundedSender<Event>,
 ) -> io::Result<()> {
+    let (mut reader, writer) = stream.split();
     let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
     loop {
-        let interest =
-            if output.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+        input.reserve(READ);
         tokio::select! {
             biased;
             message = inbox.recv() => {
@@ -105,32 +106,27 @@ async fn carry(
                 while let Ok(message) = inbox.try_recv() {
                     wire::put(&message, &mut output)?;
                 }
-                flush(&stream, &mut output)?;
+                flush(&writer, &mut output)?;
             }
-            ready = stream.ready(interest) => {
-                let ready = ready?;
-                if ready.is_writable() {
-                    flush(&stream, &mut output)?;
+            count = reader.read_buf(&mut input) => {
+                if count? == 0 {
+                    return Err(io::Error::other("it ended"));
                 }
-                if ready.is_readable() {
-                    input.reserve(READ);
-                    match stream.try_read_buf(&mut input) {
-                        Ok(0) => return Err(io::Error::other("it ended")),
-                        Ok(_) => while let Some(message) = wire::take(&mut input)? {
-                            let _ = events.send(Event { process: number, what: What::Said(message) });
-                        },
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                        Err(error) => return Err(error),
-                    }
+                while let Some(message) = wire::take(&mut input)? {
+                    let _ = events.send(Event { process: number, what: What::Said(message) });
                 }
+            }
+            ready = writer.writable(), if !output.is_empty() => {
+                ready?;
+                flush(&writer, &mut output)?;
             }
         }
     }
 }
 
-fn flush(stream: &UnixStream, output: &mut BytesMut) -> io::Result<()> {
+fn flush(writer: &WriteHalf<'_>, output: &mut BytesMut) -> io::Result<()> {
     while !output.is_empty() {
-        match stream.try_write(output) {
+        match writer.try_write(output) {
             Ok(written) => output.advance(written),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),

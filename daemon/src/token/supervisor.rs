@@ -32,8 +32,16 @@ pub enum Command {
 
 /// Times that a request may be at a worker that is lost, before it is given back to its sender.
 const MOST_ATTEMPTS: u8 = 4;
-/// Requests at a worker for each of its sessions: one that is signed, one that waits so that the session never idles.
-const DEPTH: usize = 2;
+/// Requests at a worker for each of its sessions, at least: one that is signed, one that waits so that the session never
+/// idles.
+const LEAST_DEPTH: u32 = 2;
+/// The same, at most, for tokens that sign fast.
+const MOST_DEPTH: u32 = 16;
+/// A worker is given as many requests as keep it busy for this long: until a daemon that has to share its processors
+/// with the workers is sure to be back.
+const AHEAD: Duration = Duration::from_millis(4);
+/// Times in a row that a worker may say that its token is busy, before another takes its place.
+const MOST_BUSY: u8 = 8;
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// Pause before a request that the token refused as busy is tried again.
@@ -52,6 +60,8 @@ enum Slot {
         jobs: BTreeMap<u64, (Instant, Job)>,
         /// When it last answered, or was last given a request while idle.
         progress: Instant,
+        /// How often in a row it said that the token is busy.
+        busy: u8,
     },
 }
 
@@ -91,6 +101,8 @@ struct Supervisor {
     held_back: bool,
     next_number: u64,
     next_id: u64,
+    /// What a session took for each of its last requests, evened out.
+    pace: Duration,
     signatures: u64,
     restarts: u64,
     last_error: String,
@@ -121,6 +133,7 @@ pub fn start(
         held_back: false,
         next_number: 1,
         next_id: 1,
+        pace: AHEAD,
         signatures: 0,
         restarts: 0,
         last_error: String::new(),
@@ -196,12 +209,18 @@ impl Supervisor {
         }
     }
 
+    /// Requests that a session is given ahead: more of fast ones.
+    fn depth(&self) -> u32 {
+        let each = self.pace.max(Duration::from_micros(1));
+        u32::try_from(AHEAD.as_nanos() / each.as_nanos()).unwrap_or(MOST_DEPTH).clamp(LEAST_DEPTH, MOST_DEPTH)
+    }
+
     /// Hands waiting jobs to the workers that have least to do.
     fn dispatch(&mut self) {
-        let most = usize::from(self.config.sessions.max(1)) * DEPTH;
+        let most = usize::from(self.config.sessions.max(1)) * self.depth() as usize;
         while self.queue.len() > 0 {
             let loads = self.slots.iter_mut().filter_map(|slot| match slot {
-                Slot::Ready { process, jobs, progress } if jobs.len() < most => {
+                Slot::Ready { process, jobs, progress, .. } if jobs.len() < most => {
                     Some((process, jobs, progress))
                 }
                 _ => None,
@@ -249,7 +268,8 @@ impl Supervisor {
     fn ready(&mut self, at: usize) {
         if let Slot::Starting { process, .. } = std::mem::replace(&mut self.slots[at], Slot::Empty) {
             tracing::debug!(chancery_token = &*self.name, chancery_worker = process.pid(), "worker ready");
-            self.slots[at] = Slot::Ready { process, jobs: BTreeMap::new(), progress: Instant::now() };
+            self.slots[at] =
+                Slot::Ready { process, jobs: BTreeMap::new(), progress: Instant::now(), busy: 0 };
             self.enter(State::Ready);
         }
     }
@@ -257,12 +277,19 @@ impl Supervisor {
     /// Takes a job off a ready worker.
     fn finished(&mut self, at: usize, id: u64) -> Option<Job> {
         let Slot::Ready { jobs, progress, .. } = &mut self.slots[at] else { return None };
-        *progress = Instant::now();
+        let now = Instant::now();
+        let took = now.saturating_duration_since(*progress);
+        // Answers that come together count as one that took long and others that took nothing.
+        self.pace = (self.pace * 15 + took) / 16;
+        *progress = now;
         jobs.remove(&id).map(|(_, job)| job)
     }
 
     fn answered(&mut self, at: usize, id: u64, answer: Answer) {
         self.losses = 0;
+        if let Slot::Ready { busy, .. } = &mut self.slots[at] {
+            *busy = 0;
+        }
         if let Some(job) = self.finished(at, id) {
             let _ = job.reply.send(answer);
         }
@@ -273,6 +300,13 @@ impl Supervisor {
             Class::Request => self.answered(at, id, Err(TokenError::Request(fault.text))),
             Class::Operator => self.answered(at, id, Err(TokenError::Operator(fault.text))),
             Class::Transient => {
+                // A worker that only ever says "busy" is the first to be free for more, and would draw all work.
+                if let Slot::Ready { busy, .. } = &mut self.slots[at] {
+                    *busy += 1;
+                    if *busy >= MOST_BUSY {
+                        return self.lost(at, fault.text);
+                    }
+                }
                 let Some(mut job) = self.finished(at, id) else { return };
                 self.last_error.clone_from(&fault.text);
                 job.attempts += 1;
@@ -421,8 +455,11 @@ impl Supervisor {
     /// by the others.
     fn due(&self, progress: Instant, jobs: &BTreeMap<u64, (Instant, Job)>) -> Option<Instant> {
         let (oldest, _) = jobs.values().next()?;
-        let turns = u32::try_from(DEPTH).unwrap_or(u32::MAX);
-        Some((progress + self.config.timeout).min(*oldest + self.config.timeout * turns))
+        // Making a key takes longer than using one.
+        let makes = jobs.values().any(|(_, job)| matches!(job.work, Work::Generate { .. }));
+        let most =
+            if makes { self.config.timeout.max(self.config.start_timeout) } else { self.config.timeout };
+        Some((progress + most).min(*oldest + most * LEAST_DEPTH))
     }
 
     fn expire(&mut self, now: Instant) {

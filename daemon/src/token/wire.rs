@@ -157,6 +157,16 @@ pub fn take<T: DeserializeOwned>(buffer: &mut BytesMut) -> io::Result<Option<T>>
     codec::decode(&body).map(Some).map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad))
 }
 
+/// Whether two whole messages are at the front of `buffer`.
+pub fn holds_two(buffer: &[u8]) -> bool {
+    let after_one = |buffer: &[u8]| {
+        let (length, rest) = buffer.split_first_chunk::<LENGTH>()?;
+        rest.len().checked_sub(u32::from_be_bytes(*length) as usize)
+    };
+    let second = after_one(buffer).map(|rest| &buffer[buffer.len() - rest..]);
+    second.is_some_and(|second| after_one(second).is_some())
+}
+
 /// Reads one message; `None` at the end of the stream.
 pub fn read<T: DeserializeOwned>(stream: &mut impl Read, buffer: &mut BytesMut) -> io::Result<Option<T>> {
     let mut chunk = [0; 16 * 1024];
@@ -178,4 +188,23 @@ pub fn write<T: Serialize>(stream: &mut impl Write, message: &T) -> io::Result<(
     let mut out = BytesMut::new();
     put(message, &mut out)?;
     stream.write_all(&out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_whole_messages_are_seen_and_one_and_a_half_are_not() {
+        let mut buffer = BytesMut::new();
+        assert!(!holds_two(&buffer));
+        for id in 0..2 {
+            assert!(!holds_two(&buffer));
+            put(&ToWorker::Inspect { id, object: "pkcs11:object=k".to_owned() }, &mut buffer).unwrap();
+        }
+        assert!(holds_two(&buffer));
+        assert!(!holds_two(&buffer[..buffer.len() - 1]));
+        assert!(take::<ToWorker>(&mut buffer).unwrap().is_some());
+        assert!(!holds_two(&buffer));
+    }
 }

@@ -4,12 +4,13 @@
 //! inherited descriptor that needs no argument, no environment and no unsafe code to be taken over.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use chancery_protocol::{Algorithm, ByteBuf, PublicKey};
@@ -93,12 +94,7 @@ fn serve(
     mut sessions: Vec<TokenSession>,
 ) -> io::Result<()> {
     if let [session] = &mut sessions[..] {
-        while let Some(message) = wire::read(&mut socket, &mut buffer)? {
-            let answer = answer(session, message);
-            wire::write(&mut socket, &answer)?;
-            end_if_lost(&answer);
-        }
-        return Ok(());
+        return in_turn(session, &mut socket, &mut buffer);
     }
     let writer = Arc::new(Mutex::new(socket.try_clone()?));
     let (jobs, inbox) = mpsc::sync_channel::<ToWorker>(usize::from(start.sessions) * 2);
@@ -114,7 +110,9 @@ fn serve(
                 if !matches!(written, Ok(Ok(()))) {
                     return;
                 }
-                end_if_lost(&answer);
+                if is_lost(&answer) {
+                    std::process::exit(0);
+                }
             }
         });
     }
@@ -126,11 +124,36 @@ fn serve(
     Ok(())
 }
 
-/// After a fatal fault nothing that the module says can be relied on, least of all its finalisation.
-fn end_if_lost(answer: &FromWorker) {
-    if let FromWorker::Fault { fault: Fault { class: Class::Fatal, .. }, .. } = answer {
-        std::process::exit(0);
+/// Signs and answers in turn. While more requests wait here, answers are held back for a moment and go out together:
+/// each one that goes alone takes a processor from the module to the daemon and back.
+fn in_turn(session: &mut TokenSession, socket: &mut UnixStream, buffer: &mut BytesMut) -> io::Result<()> {
+    let mut held = BytesMut::new();
+    let mut since = Instant::now();
+    while let Some(message) = wire::read(socket, buffer)? {
+        if held.is_empty() {
+            since = Instant::now();
+        }
+        let answer = answer(session, message);
+        wire::put(&answer, &mut held)?;
+        let lost = is_lost(&answer);
+        // One request is kept to work on while the daemon takes the answers and sends more.
+        if lost || !wire::holds_two(buffer) || since.elapsed() >= LONGEST_HOLD {
+            socket.write_all(&held)?;
+            held.clear();
+        }
+        if lost {
+            return Ok(());
+        }
     }
+    Ok(())
+}
+
+/// How long an answer may wait for the next ones.
+const LONGEST_HOLD: Duration = Duration::from_millis(1);
+
+/// After a fatal fault nothing that the module says can be relied on, least of all its finalisation.
+fn is_lost(answer: &FromWorker) -> bool {
+    matches!(answer, FromWorker::Fault { fault: Fault { class: Class::Fatal, .. }, .. })
 }
 
 fn answer(session: &mut TokenSession, message: ToWorker) -> FromWorker {

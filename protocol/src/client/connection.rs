@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::net::unix::WriteHalf;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -249,35 +250,27 @@ async fn converse<S: Service>(
     inbox: &mut mpsc::Receiver<Pending<S>>,
     unanswered: &mut Unanswered<S>,
 ) -> Result<(), Fault> {
+    let (mut reader, writer) = connected.stream.split();
     let mut out = BytesMut::new();
     let mut open = true;
     loop {
         unanswered.put(connected.version, connected.max_in_flight, &mut out);
+        flush(&writer, &mut out)?;
         if !open && unanswered.is_empty() {
             return Ok(());
         }
-        let interest =
-            if out.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+        connected.input.reserve(READ);
         tokio::select! {
             biased;
-            ready = connected.stream.ready(interest) => {
-                let ready = ready?;
-                if ready.is_writable() && !out.is_empty() {
-                    match connected.stream.try_write(&out) {
-                        Ok(written) => out.advance(written),
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                        Err(error) => return Err(error.into()),
-                    }
+            count = reader.read_buf(&mut connected.input) => {
+                if count? == 0 {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
                 }
-                if ready.is_readable() {
-                    connected.input.reserve(READ);
-                    match connected.stream.try_read_buf(&mut connected.input) {
-                        Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                        Ok(_) => take_answers(&mut connected, unanswered)?,
-                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                        Err(error) => return Err(error.into()),
-                    }
-                }
+                take_answers(&mut connected.input, connected.version, unanswered)?;
+            }
+            writable = writer.writable(), if !out.is_empty() => {
+                writable?;
+                flush(&writer, &mut out)?;
             }
             pending = inbox.recv(), if open && unanswered.waiting.is_empty() => match pending {
                 Some(pending) => {
@@ -293,18 +286,33 @@ async fn converse<S: Service>(
     }
 }
 
-fn take_answers<S: Service>(connected: &mut Connected, unanswered: &mut Unanswered<S>) -> Result<(), Fault> {
-    let protocol = |what: String| Fault::Protocol(what);
-    while let Some(frame) = Frame::take(&mut connected.input).map_err(|bad| protocol(bad.to_string()))? {
-        if frame.version != connected.version {
-            return Err(protocol(crate::BadMessage::Version(frame.version).to_string()));
+fn flush(writer: &WriteHalf<'_>, out: &mut BytesMut) -> io::Result<()> {
+    while !out.is_empty() {
+        match writer.try_write(out) {
+            Ok(written) => out.advance(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn take_answers<S: Service>(
+    input: &mut BytesMut,
+    version: u8,
+    unanswered: &mut Unanswered<S>,
+) -> Result<(), Fault> {
+    while let Some(frame) = Frame::take(input).map_err(|bad| Fault::Protocol(bad.to_string()))? {
+        if frame.version != version {
+            return Err(Fault::Protocol(crate::BadMessage::Version(frame.version).to_string()));
         }
         let response =
-            S::Response::decode(frame.kind, &frame.body).map_err(|bad| protocol(bad.to_string()))?;
-        match unanswered.sent.remove(&frame.id) {
-            Some(pending) => drop(pending.reply.send(Ok(response))),
-            None => return Err(protocol(format!("an answer to request {}, which was not sent", frame.id))),
-        }
+            S::Response::decode(frame.kind, &frame.body).map_err(|bad| Fault::Protocol(bad.to_string()))?;
+        let Some(pending) = unanswered.sent.remove(&frame.id) else {
+            let what = format!("an answer to request {}, which was not sent", frame.id);
+            return Err(Fault::Protocol(what));
+        };
+        let _ = pending.reply.send(Ok(response));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use chancery_protocol::agent::{Agent, Context, Sign};
@@ -25,6 +26,8 @@ use cryptoki::types::AuthPin;
 const ROUNDS: usize = 5;
 /// Length of one measurement, unless `BENCH_SECONDS` says otherwise.
 const SECONDS: f64 = 2.0;
+/// Bytes of a record of the audit trail, about.
+const RECORD: usize = 700;
 /// Clients of the throughput measurement, each with one request at a time.
 const CLIENTS: usize = 50;
 
@@ -33,15 +36,10 @@ const KEYS: [Algorithm; 4] = [Algorithm::Rsa2048, Algorithm::Rsa4096, Algorithm:
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["direct", module, label, pin, key, threads, seconds] => {
-            direct(
-                Path::new(module),
-                label,
-                Path::new(pin),
-                key,
-                threads.parse().unwrap(),
-                seconds.parse().unwrap(),
-            );
+        ["direct", module, label, pin, key, threads, seconds, beside] => {
+            let beside = (!beside.is_empty()).then(|| Path::new(beside));
+            let (threads, seconds) = (threads.parse().unwrap(), seconds.parse().unwrap());
+            direct(Path::new(module), label, Path::new(pin), key, threads, seconds, beside);
         }
         [] => compare(),
         _ => panic!("usage: bench"),
@@ -98,55 +96,37 @@ fn compare() {
         house.token.module().display()
     );
     println!(
-        "{:8} | {:>22} | {:>17} | {:>22} | {:>22} || {:>23} | {:>23} | {:>16}",
-        "key",
-        "C_Sign us",
-        "fdatasync us",
-        "through daemon us",
-        "overhead us",
-        "direct /s",
-        "daemon, 50 clients /s",
-        "ratio"
+        "| key | C_Sign us | fdatasync us | both at once us | through the daemon us | more than the longer us | \
+         direct /s | daemon, {CLIENTS} clients /s | ratio |"
     );
+    println!("|---|---|---|---|---|---|---|---|---|");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for algorithm in KEYS {
         let scheme = scheme(algorithm);
         runtime.block_on(verify(&house, algorithm, scheme));
-        let mut columns: [Vec<f64>; 7] = Default::default();
+        let mut columns: [Vec<f64>; 8] = Default::default();
         for _ in 0..rounds {
-            let one = direct_run(&house, algorithm, 1, 1, seconds);
-            let sync = fdatasync(&house.path("audit/bench"), seconds / 4.0);
+            let one = direct_run(&house, algorithm, 1, 1, seconds, "");
+            let file = house.path("audit/bench");
+            let sync = fdatasync(&file, seconds / 4.0);
+            let both = direct_run(&house, algorithm, 1, 1, seconds, file.to_str().unwrap());
             let through = runtime.block_on(daemon_run(&house, algorithm, scheme, 1, seconds));
             let overhead = through.p50 - one.p50.max(sync);
             // The best that a direct program gets here: two threads, or two processes of one.
-            let threads = direct_run(&house, algorithm, 1, 2, seconds);
+            let threads = direct_run(&house, algorithm, 1, 2, seconds, "");
             let many = runtime.block_on(daemon_run(&house, algorithm, scheme, CLIENTS, seconds));
-            let processes = direct_run(&house, algorithm, 2, 1, seconds);
+            let processes = direct_run(&house, algorithm, 2, 1, seconds, "");
             let best = threads.rate.max(processes.rate);
-            for (column, value) in columns.iter_mut().zip([
-                one.p50,
-                sync,
-                through.p50,
-                overhead,
-                best,
-                many.rate,
-                many.rate / best,
-            ]) {
+            let figures = [one.p50, sync, both.p50, through.p50, overhead, best, many.rate, many.rate / best];
+            for (column, value) in columns.iter_mut().zip(figures) {
                 column.push(value);
             }
         }
-        let [one, sync, through, overhead, best, many, ratio] = columns.map(spread);
-        println!(
-            "{:8} | {:>22} | {:>17} | {:>22} | {:>22} || {:>23} | {:>23} | {:>16}",
-            algorithm.as_str(),
-            text(one, 0),
-            text(sync, 0),
-            text(through, 0),
-            text(overhead, 0),
-            text(best, 0),
-            text(many, 0),
-            text(ratio, 3),
-        );
+        let figures = columns.map(spread);
+        let digits = [0, 0, 0, 0, 0, 0, 0, 3];
+        let cells: Vec<_> =
+            figures.into_iter().zip(digits).map(|(figure, digits)| text(figure, digits)).collect();
+        println!("| {} | {} |", algorithm, cells.join(" | "));
     }
     println!("{}", memory(&house));
 }
@@ -163,7 +143,7 @@ fn text([median, min, max]: [f64; 3], digits: usize) -> String {
 /// Append and sync of a record's size, one after another: the floor below every answer; median in microseconds.
 fn fdatasync(path: &Path, seconds: f64) -> f64 {
     let mut file = File::create(path).unwrap();
-    let record = [b'x'; 700];
+    let record = [b'x'; RECORD];
     let (begin, mut times) = (Instant::now(), Vec::new());
     while begin.elapsed().as_secs_f64() < seconds {
         let start = Instant::now();
@@ -249,14 +229,21 @@ fn memory(house: &House) -> String {
 
 /// Runs so many direct programs at once, each with so many threads; rates add up. Each has a copy of the token, because
 /// SoftHSM rewrites the token's file at login, and programs that log in at once disturb each other.
-fn direct_run(house: &House, algorithm: Algorithm, processes: usize, threads: usize, seconds: f64) -> Run {
+fn direct_run(
+    house: &House,
+    algorithm: Algorithm,
+    processes: usize,
+    threads: usize,
+    seconds: f64,
+    beside: &str,
+) -> Run {
     let copies = tempfile::tempdir().unwrap();
     let children: Vec<_> = (0..processes)
         .map(|number| {
             let token = house.token.copy(&copies.path().join(number.to_string())).unwrap();
             let mut command = Command::new(std::env::current_exe().unwrap());
             command.arg("direct").arg(token.module()).arg(token.label()).arg(token.pin_file());
-            command.args([algorithm.as_str(), &threads.to_string(), &seconds.to_string()]);
+            command.args([algorithm.as_str(), &threads.to_string(), &seconds.to_string(), beside]);
             command.envs(token.environment().iter().map(|(name, value)| (name, value)));
             command.stdout(Stdio::piped()).spawn().unwrap()
         })
@@ -273,8 +260,31 @@ fn direct_run(house: &House, algorithm: Algorithm, processes: usize, threads: us
     total
 }
 
+/// A thread that appends and syncs a record whenever it is asked, and says when it is done.
+fn syncer(path: &Path) -> (mpsc::Sender<()>, mpsc::Receiver<()>) {
+    let mut file = File::create(path).unwrap();
+    let (ask, asked) = mpsc::channel();
+    let (done, ready) = mpsc::channel();
+    std::thread::spawn(move || {
+        for () in asked {
+            file.write_all(&[b'x'; RECORD]).unwrap();
+            file.sync_data().unwrap();
+            done.send(()).unwrap();
+        }
+    });
+    (ask, ready)
+}
+
 /// The direct program: one session per thread, the handle looked up once, C_SignInit and C_Sign in a loop.
-fn direct(module: &Path, label: &str, pin: &Path, key: &str, threads: usize, seconds: f64) {
+fn direct(
+    module: &Path,
+    label: &str,
+    pin: &Path,
+    key: &str,
+    threads: usize,
+    seconds: f64,
+    beside: Option<&Path>,
+) {
     let algorithm: Algorithm = key.parse().unwrap();
     let module = Pkcs11::new(PathBuf::from(module)).unwrap();
     module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
@@ -289,6 +299,7 @@ fn direct(module: &Path, label: &str, pin: &Path, key: &str, threads: usize, sec
     let workers: Vec<_> = (0..threads)
         .map(|_| {
             let (module, key) = (module.clone(), key.to_owned());
+            let syncer = beside.map(syncer);
             std::thread::spawn(move || {
                 let session = module.open_rw_session(slot).unwrap();
                 let template =
@@ -315,7 +326,13 @@ fn direct(module: &Path, label: &str, pin: &Path, key: &str, threads: usize, sec
                     }
                     input[..4].copy_from_slice(&number.to_be_bytes());
                     let start = Instant::now();
+                    if let Some((ask, _)) = &syncer {
+                        ask.send(()).unwrap();
+                    }
                     session.sign(&mechanism, handle, &input).unwrap();
+                    if let Some((_, ready)) = &syncer {
+                        ready.recv().unwrap();
+                    }
                     times.push(tenths(start.elapsed()));
                 }
                 times
