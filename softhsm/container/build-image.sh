@@ -46,7 +46,7 @@ if [ ! -f "$rootfs" ]; then
             sources=$file
         fi
     done
-    say "making the root file system from ${sources:-Debian's default mirror}: half a minute to two"
+    say "making the root file system from ${sources:-the default mirror}: half a minute to two"
     # Nobody reads manuals in it.
     mmdebstrap --quiet --format=tar --variant=minbase --include="$packages" \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
