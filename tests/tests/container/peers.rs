@@ -61,6 +61,9 @@ fn the_audit_trail_names_peers_as_the_kernel_does() {
     run(station.agent_as(48_222, "4242,4243").args(sign)).succeeded();
     run(station.agent_as(48_222, "").args(sign)).failed(3);
 
+    // Nobody waits for the record of a refusal, so it comes with a later group.
+    station
+        .wait_until("the refusal is on record", |station| !of_kind(&station.trail(), "refused").is_empty());
     let trail = station.trail();
     let callers: Vec<_> =
         of_kind(&trail, "intent").iter().skip_while(|intent| intent["caller"]["uid"] == 0).copied().collect();
