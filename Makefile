@@ -113,6 +113,8 @@ install: ## Install programs, man pages and units; DESTDIR and PREFIX are honour
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(TARGET)/release/chanceryd
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(TARGET)/release/chancery
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/*.1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 daemon/man/*.5
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 daemon/man/*.8
 	systemd/install.sh $(DESTDIR)
 	@echo "next: systemctl daemon-reload; systemd/README.md tells how to configure and start it"
 

@@ -247,11 +247,7 @@ fn find_rpm(folder: &Path) -> Option<PathBuf> {
 #[track_caller]
 pub fn sample_packages(folder: &Path) -> Vec<PathBuf> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
-    let places = [
-        std::env::var_os("CHANCERY_SAMPLES").map(PathBuf::from),
-        Some(own),
-        Some("/work/shared/samples".into()),
-    ];
+    let places = [std::env::var_os("CHANCERY_SAMPLES").map(PathBuf::from), Some(own)];
     let packages = |place: PathBuf| {
         let entries =
             std::fs::read_dir(place).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());

@@ -11,7 +11,8 @@ use super::{run, try_run, write};
 
 /// The samples that the project shares, where they are there.
 pub fn samples() -> Vec<PathBuf> {
-    let folder = std::env::var_os("CHANCERY_SAMPLES").unwrap_or_else(|| "/work/shared/samples".into());
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/samples");
+    let folder = std::env::var_os("CHANCERY_SAMPLES").unwrap_or_else(|| own.into());
     let Ok(entries) = fs::read_dir(&folder) else {
         assert!(std::env::var_os("CI").is_none(), "no samples in {}: set CHANCERY_SAMPLES", folder.display());
         eprintln!("skipped: no samples in {}: set CHANCERY_SAMPLES", folder.display());
