@@ -214,7 +214,9 @@ impl Config {
     /// Reads the configuration at `path`. Relative places in it are relative to its folder.
     pub fn read(path: &Path) -> Result<Self> {
         let (mut config, _) = setting::read::<Self>(path)?;
-        let folder = path.parent().unwrap_or(Path::new("."));
+        // Absolute, because workers have another working directory.
+        let path = &std::path::absolute(path)?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
         if config.keys.as_os_str().is_empty() {
             config.keys = PathBuf::from("keys.d");
         }
