@@ -423,7 +423,7 @@ fn a_person_at_a_terminal_sees_a_bar_and_the_sum() {
     package(&bench);
     fs::copy(bench.path("hello.rpm"), bench.path("b.rpm")).unwrap();
     let line = format!(
-        "CHANCERY_SOCKET={} {} sign rpm --key release hello.rpm b.rpm",
+        "TERM=xterm CHANCERY_SOCKET={} {} sign rpm --key release hello.rpm b.rpm",
         bench.path("agent.sock").display(),
         env!("CARGO_BIN_EXE_chancery")
     );

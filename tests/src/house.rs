@@ -166,7 +166,7 @@ impl House {
 
     /// The daemon's command line.
     pub fn command(&self) -> Command {
-        // As chanceryd.service runs it (CPUSchedulingPolicy=batch).
+        // As systemd/examples/busy.conf has it (CPUSchedulingPolicy=batch).
         let mut command = Command::new("chrt");
         command.args(["--batch", "0"]).arg(program("chanceryd"));
         command.arg("--config").arg(self.path("chanceryd.toml"));
