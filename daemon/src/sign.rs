@@ -153,13 +153,10 @@ async fn describe(house: &House, peer: &Peer, request: &DescribeKey) -> Result<K
     let Permitted { key, keyed, formats, schemes } = permitted(house, peer, &request.key)?;
     let public = keyed.public().await.map_err(|error| failed(&key.name, &error))?;
     let mut description = description(house, &key, public);
-    let messages_only = !key.file.inputs.contains(&Input::Digest);
     description.schemes = schemes
         .into_iter()
         .filter(|scheme| scheme.fits(public.algorithm))
-        .filter(|scheme| {
-            scheme.hash().is_some() || key.file.inputs.contains(&Input::Message) || messages_only
-        })
+        .filter(|scheme| scheme.hash().is_some() || key.file.inputs.contains(&Input::Message))
         .map(Scheme::code)
         .collect();
     description.formats = formats.into_iter().map(Format::code).collect();
