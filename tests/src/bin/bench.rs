@@ -1,12 +1,12 @@
 //! How fast: the daemon against a direct PKCS#11 program, on the same token, in the same run. Prints one table.
 //!
-//! `make bench` builds and runs it. Rounds alternate between the two sides, so that a machine whose speed drifts
-//! weighs on both; the table shows medians and spreads over the rounds. docs/PERFORMANCE.md tells how to read it.
+//! `make bench` builds and runs it. Both sides take turns in short slices, so that a machine whose speed drifts weighs on
+//! both alike; the table shows medians and spreads over the rounds. docs/PERFORMANCE.md tells how to read it.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -18,14 +18,16 @@ use chancery_tests::requests::openssl_accepts;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
-use cryptoki::object::{Attribute, ObjectClass};
-use cryptoki::session::UserType;
+use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
+use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
 
 /// Rounds, unless `BENCH_ROUNDS` says otherwise.
 const ROUNDS: usize = 5;
-/// Length of one measurement, unless `BENCH_SECONDS` says otherwise.
+/// Length of each measurement of a round, unless `BENCH_SECONDS` says otherwise.
 const SECONDS: f64 = 2.0;
+/// Both sides take turns so many times in a round.
+const SLICES: usize = 10;
 /// Bytes of a record of the audit trail, about.
 const RECORD: usize = 700;
 /// Clients of the throughput measurement, each with one request at a time.
@@ -36,10 +38,8 @@ const KEYS: [Algorithm; 4] = [Algorithm::Rsa2048, Algorithm::Rsa4096, Algorithm:
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["direct", module, label, pin, key, threads, seconds, beside] => {
-            let beside = (!beside.is_empty()).then(|| Path::new(beside));
-            let (threads, seconds) = (threads.parse().unwrap(), seconds.parse().unwrap());
-            direct(Path::new(module), label, Path::new(pin), key, threads, seconds, beside);
+        ["direct", module, label, pin, key, file] => {
+            direct(Path::new(module), label, Path::new(pin), key, Path::new(file));
         }
         [] => compare(),
         _ => panic!("usage: bench"),
@@ -50,7 +50,7 @@ fn setting<T: std::str::FromStr>(name: &str, default: T) -> T {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// What one measurement found.
+/// What one slice found.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     /// Signatures per second.
@@ -85,6 +85,7 @@ fn scheme(algorithm: Algorithm) -> Scheme {
 /// Compares both sides for every key, round by round.
 fn compare() {
     let (rounds, seconds) = (setting("BENCH_ROUNDS", ROUNDS), setting("BENCH_SECONDS", SECONDS));
+    let wanted: String = setting("BENCH_KEYS", String::new());
     let mut builder = House::builder();
     for algorithm in KEYS {
         builder = builder.key(algorithm.as_str(), algorithm);
@@ -102,22 +103,13 @@ fn compare() {
     println!("|---|---|---|---|---|---|---|---|---|");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for algorithm in KEYS {
-        let scheme = scheme(algorithm);
-        runtime.block_on(verify(&house, algorithm, scheme));
+        if !wanted.is_empty() && !wanted.split(',').any(|name| name == algorithm.as_str()) {
+            continue;
+        }
+        let mut sides = runtime.block_on(Sides::ready(&house, algorithm));
         let mut columns: [Vec<f64>; 8] = Default::default();
         for _ in 0..rounds {
-            let one = direct_run(&house, algorithm, 1, 1, seconds, "");
-            let file = house.path("audit/bench");
-            let sync = fdatasync(&file, seconds / 4.0);
-            let both = direct_run(&house, algorithm, 1, 1, seconds, file.to_str().unwrap());
-            let through = runtime.block_on(daemon_run(&house, algorithm, scheme, 1, seconds));
-            let overhead = through.p50 - one.p50.max(sync);
-            // The best that a direct program gets here: two threads, or two processes of one.
-            let threads = direct_run(&house, algorithm, 1, 2, seconds, "");
-            let many = runtime.block_on(daemon_run(&house, algorithm, scheme, CLIENTS, seconds));
-            let processes = direct_run(&house, algorithm, 2, 1, seconds, "");
-            let best = threads.rate.max(processes.rate);
-            let figures = [one.p50, sync, both.p50, through.p50, overhead, best, many.rate, many.rate / best];
+            let figures = runtime.block_on(sides.round(seconds / SLICES as f64));
             for (column, value) in columns.iter_mut().zip(figures) {
                 column.push(value);
             }
@@ -131,6 +123,54 @@ fn compare() {
     println!("{}", memory(&house));
 }
 
+/// Both sides of the comparison for one key, ready to be timed in turns.
+struct Sides {
+    algorithm: Algorithm,
+    /// Direct programs, each on a copy of the token.
+    direct: [Direct; 2],
+    /// Connections to the daemon.
+    clients: Vec<Client<Agent>>,
+    /// A file beside the audit trail, to append to and sync.
+    file: File,
+}
+
+impl Sides {
+    async fn ready(house: &House, algorithm: Algorithm) -> Self {
+        verify(house, algorithm, scheme(algorithm)).await;
+        let mut clients = Vec::new();
+        for _ in 0..CLIENTS {
+            clients.push(house.client().await);
+        }
+        let direct = [0, 1].map(|number| Direct::start(house, algorithm, number));
+        Self { algorithm, direct, clients, file: File::create(house.path("audit/bench")).unwrap() }
+    }
+
+    /// One round: the columns of the table.
+    async fn round(&mut self, slice: f64) -> [f64; 8] {
+        let mut figures: [Vec<f64>; 8] = Default::default();
+        for _ in 0..SLICES {
+            let [first, second] = &mut self.direct;
+            let one = first.run(slice, 1, Beside::Nothing);
+            let through = daemon_run(&self.clients[..1], self.algorithm, slice).await;
+            let sync = fdatasync(&mut self.file, slice / 4.0);
+            let both = first.run(slice, 1, Beside::Sync);
+            // The best that a direct program gets here: two threads, or two processes of one.
+            let threads = first.run(slice, 2, Beside::Nothing);
+            let many = daemon_run(&self.clients, self.algorithm, slice).await;
+            first.begin(slice, 1, Beside::Nothing);
+            second.begin(slice, 1, Beside::Nothing);
+            let processes = first.end().rate + second.end().rate;
+            let overhead = through.p50 - one.p50.max(sync.p50);
+            let best = threads.rate.max(processes);
+            let found = [one.p50, sync.p50, both.p50, through.p50, overhead, best, many.rate, many.rate / best];
+            for (figure, value) in figures.iter_mut().zip(found) {
+                figure.push(value);
+            }
+        }
+        figures.map(|values| spread(values)[0])
+    }
+}
+
 fn spread(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_by(f64::total_cmp);
     [values[values.len() / 2], values[0], values[values.len() - 1]]
@@ -140,9 +180,8 @@ fn text([median, min, max]: [f64; 3], digits: usize) -> String {
     format!("{median:.digits$} ({min:.digits$}-{max:.digits$})")
 }
 
-/// Append and sync of a record's size, one after another: the floor below every answer; median in microseconds.
-fn fdatasync(path: &Path, seconds: f64) -> f64 {
-    let mut file = File::create(path).unwrap();
+/// Append and sync of a record's size, one after another: the floor below every answer.
+fn fdatasync(file: &mut File, seconds: f64) -> Run {
     let record = [b'x'; RECORD];
     let (begin, mut times) = (Instant::now(), Vec::new());
     while begin.elapsed().as_secs_f64() < seconds {
@@ -151,8 +190,7 @@ fn fdatasync(path: &Path, seconds: f64) -> f64 {
         file.sync_data().unwrap();
         times.push(tenths(start.elapsed()));
     }
-    std::fs::remove_file(path).unwrap();
-    Run::of(times, begin.elapsed()).p50
+    Run::of(times, begin.elapsed())
 }
 
 fn request(algorithm: Algorithm, scheme: Scheme, number: u32) -> Sign {
@@ -167,34 +205,27 @@ fn request(algorithm: Algorithm, scheme: Scheme, number: u32) -> Sign {
     }
 }
 
-/// So many clients, each with a connection of its own and one request at a time.
-async fn daemon_run(
-    house: &House,
-    algorithm: Algorithm,
-    scheme: Scheme,
-    clients: usize,
-    seconds: f64,
-) -> Run {
-    let mut connections: Vec<Client<Agent>> = Vec::new();
-    for _ in 0..clients {
-        connections.push(house.client().await);
-    }
+/// Each client with one request at a time.
+async fn daemon_run(clients: &[Client<Agent>], algorithm: Algorithm, seconds: f64) -> Run {
     let begin = Instant::now();
-    let mut tasks = Vec::new();
-    for client in connections {
-        tasks.push(tokio::spawn(async move {
-            let mut times = Vec::new();
-            for number in 0.. {
-                if begin.elapsed().as_secs_f64() >= seconds {
-                    break;
+    let tasks: Vec<_> = clients
+        .iter()
+        .cloned()
+        .map(|client| {
+            tokio::spawn(async move {
+                let mut times = Vec::new();
+                for number in 0.. {
+                    if begin.elapsed().as_secs_f64() >= seconds {
+                        break;
+                    }
+                    let start = Instant::now();
+                    client.sign(request(algorithm, scheme(algorithm), number)).await.unwrap();
+                    times.push(tenths(start.elapsed()));
                 }
-                let start = Instant::now();
-                client.sign(request(algorithm, scheme, number)).await.unwrap();
-                times.push(tenths(start.elapsed()));
-            }
-            times
-        }));
-    }
+                times
+            })
+        })
+        .collect();
     let mut times = Vec::new();
     for task in tasks {
         times.extend(task.await.unwrap());
@@ -227,37 +258,60 @@ fn memory(house: &House) -> String {
     format!("memory after the run (PSS): daemon {} KiB, workers {workers} KiB", kib(house.pid()))
 }
 
-/// Runs so many direct programs at once, each with so many threads; rates add up. Each has a copy of the token, because
-/// SoftHSM rewrites the token's file at login, and programs that log in at once disturb each other.
-fn direct_run(
-    house: &House,
-    algorithm: Algorithm,
-    processes: usize,
-    threads: usize,
-    seconds: f64,
-    beside: &str,
-) -> Run {
-    let copies = tempfile::tempdir().unwrap();
-    let children: Vec<_> = (0..processes)
-        .map(|number| {
-            let token = house.token.copy(&copies.path().join(number.to_string())).unwrap();
-            let mut command = Command::new(std::env::current_exe().unwrap());
-            command.arg("direct").arg(token.module()).arg(token.label()).arg(token.pin_file());
-            command.args([algorithm.as_str(), &threads.to_string(), &seconds.to_string(), beside]);
-            command.envs(token.environment().iter().map(|(name, value)| (name, value)));
-            command.stdout(Stdio::piped()).spawn().unwrap()
-        })
-        .collect();
-    let mut total = Run { rate: 0.0, p50: 0.0 };
-    for child in children {
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "a direct program failed");
-        let text = String::from_utf8(output.stdout).unwrap();
-        let (rate, p50) = text.trim().split_once(' ').unwrap();
-        total.rate += rate.parse::<f64>().unwrap();
-        total.p50 = p50.parse().unwrap();
+/// What the direct program does beside each signature.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    /// Append and sync a record.
+    Sync,
+}
+
+/// A direct program, which signs for a slice of time whenever it is told. It has a copy of the token, because SoftHSM
+/// rewrites the token's file at login, and programs that log in at once disturb each other.
+struct Direct {
+    child: Child,
+    orders: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    /// The copy of the token.
+    _folder: tempfile::TempDir,
+}
+
+impl Direct {
+    fn start(house: &House, algorithm: Algorithm, number: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let token = house.token.copy(&folder.path().join("token")).unwrap();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.arg("direct").arg(token.module()).arg(token.label()).arg(token.pin_file());
+        command.arg(algorithm.as_str()).arg(house.path(&format!("audit/direct-{number}")));
+        command.envs(token.environment().iter().map(|(name, value)| (name, value)));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let orders = child.stdin.take().unwrap();
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        Self { child, orders, answers, _folder: folder }
     }
-    total
+
+    fn begin(&mut self, seconds: f64, threads: usize, beside: Beside) {
+        writeln!(self.orders, "{seconds} {threads} {}", beside == Beside::Sync).unwrap();
+    }
+
+    fn end(&mut self) -> Run {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        let (rate, p50) = line.trim().split_once(' ').expect("a direct program failed");
+        Run { rate: rate.parse().unwrap(), p50: p50.parse().unwrap() }
+    }
+
+    fn run(&mut self, seconds: f64, threads: usize, beside: Beside) -> Run {
+        self.begin(seconds, threads, beside);
+        self.end()
+    }
+}
+
+impl Drop for Direct {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// A thread that appends and syncs a record whenever it is asked, and says when it is done.
@@ -275,16 +329,9 @@ fn syncer(path: &Path) -> (mpsc::Sender<()>, mpsc::Receiver<()>) {
     (ask, ready)
 }
 
-/// The direct program: one session per thread, the handle looked up once, C_SignInit and C_Sign in a loop.
-fn direct(
-    module: &Path,
-    label: &str,
-    pin: &Path,
-    key: &str,
-    threads: usize,
-    seconds: f64,
-    beside: Option<&Path>,
-) {
+/// The direct program: one session per thread, the handle looked up once, C_SignInit and C_Sign in a loop, for each line
+/// of standard input that orders it.
+fn direct(module: &Path, label: &str, pin: &Path, key: &str, file: &Path) {
     let algorithm: Algorithm = key.parse().unwrap();
     let module = Pkcs11::new(PathBuf::from(module)).unwrap();
     module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
@@ -295,51 +342,63 @@ fn direct(
     let login = module.open_rw_session(slot).unwrap();
     let pin = std::fs::read_to_string(pin).unwrap();
     login.login(UserType::User, Some(&AuthPin::new(pin.trim_end().into()))).unwrap();
-    let begin = Instant::now();
-    let workers: Vec<_> = (0..threads)
-        .map(|_| {
-            let (module, key) = (module.clone(), key.to_owned());
-            let syncer = beside.map(syncer);
-            std::thread::spawn(move || {
-                let session = module.open_rw_session(slot).unwrap();
-                let template =
-                    [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(key.into_bytes())];
-                let handle = session.find_objects(&template).unwrap()[0];
-                let mechanism = match algorithm {
-                    Algorithm::Ed25519 => Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure)),
-                    Algorithm::P256 => Mechanism::Ecdsa,
-                    _ => Mechanism::RsaPkcs,
-                };
-                // What the daemon hands to the token: a DigestInfo for RSA, else the digest.
-                let mut input = vec![
-                    0x5a;
-                    match algorithm {
-                        Algorithm::Ed25519 => 64,
-                        Algorithm::P256 => 32,
-                        _ => 51,
-                    }
-                ];
-                let mut times = Vec::new();
-                for number in 0_u32.. {
-                    if begin.elapsed().as_secs_f64() >= seconds {
-                        break;
-                    }
-                    input[..4].copy_from_slice(&number.to_be_bytes());
-                    let start = Instant::now();
-                    if let Some((ask, _)) = &syncer {
-                        ask.send(()).unwrap();
-                    }
-                    session.sign(&mechanism, handle, &input).unwrap();
-                    if let Some((_, ready)) = &syncer {
-                        ready.recv().unwrap();
-                    }
-                    times.push(tenths(start.elapsed()));
-                }
-                times
+    let mut sessions = [(); 2].map(|()| {
+        let session = module.open_rw_session(slot).unwrap();
+        let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(key.into())];
+        let handle = session.find_objects(&template).unwrap()[0];
+        (session, handle)
+    });
+    let syncer = syncer(file);
+    for line in io::stdin().lines() {
+        let line = line.unwrap();
+        let [seconds, threads, beside] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let (seconds, threads): (f64, usize) = (seconds.parse().unwrap(), threads.parse().unwrap());
+        let begin = Instant::now();
+        let times: Vec<u32> = if beside == "true" {
+            signatures(&mut sessions[0], algorithm, seconds, Some(&syncer))
+        } else {
+            std::thread::scope(|scope| {
+                let workers: Vec<_> = sessions[..threads]
+                    .iter_mut()
+                    .map(|session| scope.spawn(move || signatures(session, algorithm, seconds, None)))
+                    .collect();
+                workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
             })
-        })
-        .collect();
-    let times: Vec<u32> = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
-    let run = Run::of(times, begin.elapsed());
-    println!("{} {}", run.rate, run.p50);
+        };
+        let run = Run::of(times, begin.elapsed());
+        println!("{} {}", run.rate, run.p50);
+    }
+}
+
+/// Signs for so long; what each signature took.
+fn signatures(
+    (session, handle): &mut (Session, ObjectHandle),
+    algorithm: Algorithm,
+    seconds: f64,
+    syncer: Option<&(mpsc::Sender<()>, mpsc::Receiver<()>)>,
+) -> Vec<u32> {
+    // What the daemon hands to the token: a DigestInfo for RSA, else the digest.
+    let (mechanism, length) = match algorithm {
+        Algorithm::Ed25519 => (Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure)), 64),
+        Algorithm::P256 => (Mechanism::Ecdsa, 32),
+        _ => (Mechanism::RsaPkcs, 51),
+    };
+    let mut input = vec![0x5a; length];
+    let (begin, mut times) = (Instant::now(), Vec::new());
+    for number in 0_u32.. {
+        if begin.elapsed().as_secs_f64() >= seconds {
+            break;
+        }
+        input[..4].copy_from_slice(&number.to_be_bytes());
+        let start = Instant::now();
+        if let Some((ask, _)) = syncer {
+            ask.send(()).unwrap();
+        }
+        session.sign(&mechanism, *handle, &input).unwrap();
+        if let Some((_, ready)) = syncer {
+            ready.recv().unwrap();
+        }
+        times.push(tenths(start.elapsed()));
+    }
+    times
 }
