@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::process::{Output, capped, program, run};
+use crate::process::{Output, capped, link_stand_ins, program, run};
 
 /// How long the harness waits for something that a daemon does at once.
 pub const PIN_PATIENCE: Duration = Duration::from_secs(30);
@@ -84,6 +84,8 @@ impl Builder {
             .expect("a folder");
         let house = House { folder, token, daemon: None };
         fs::create_dir(house.path("keys.d")).expect("keys.d");
+        fs::create_dir(house.path("bin")).expect("bin");
+        link_stand_ins(&program("chancery"), &house.path("bin"));
         let table = self.token.unwrap_or_else(|| house.token.config_toml("main"));
         let settings = self.token_settings;
         let limits =
@@ -315,6 +317,9 @@ impl House {
             for path in [&folder, &copy] {
                 fs::set_permissions(path, Permissions::from_mode(0o755)).expect("its mode");
             }
+            if name == "chancery" {
+                link_stand_ins(Path::new(name), &folder);
+            }
         }
         copy
     }
@@ -333,14 +338,16 @@ impl House {
         command
     }
 
-    /// Runs a line of shell in the house's folder, where `chancery` means the agent talking to this daemon.
+    /// Runs a line of shell in the house's folder, where `chancery` and its stand-ins (`chancery-gpg` and others, in the
+    /// house's `bin`) talk to this daemon.
     #[track_caller]
     pub fn shell(&self, line: &str) -> Output {
         let mut command = capped(120, "bash");
         self.point(&mut command);
         let programs = program("chancery").parent().expect("a folder").to_owned();
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&path)));
+        let own = [self.path("bin"), programs];
+        let path = std::env::join_paths(own.into_iter().chain(std::env::split_paths(&path)));
         command.env("PATH", path.expect("a search path")).current_dir(self.folder.path());
         run(command.args(["-o", "pipefail", "-c", line]))
     }

@@ -15,4 +15,4 @@ pub mod requests;
 pub mod tools;
 
 pub use house::{Builder, House, PIN_PATIENCE};
-pub use process::{Output, capped, program, run};
+pub use process::{Output, STAND_INS, capped, program, run};

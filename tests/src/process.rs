@@ -1,6 +1,6 @@
 //! Programs that are run: ours from the target folder, foreign ones from the PATH.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What a program did.
@@ -45,6 +45,17 @@ pub fn program(name: &str) -> PathBuf {
         panic!("no program {name} beside {}; run `cargo build --workspace --bins`", own.display())
     })
 }
+
+/// Puts links to `chancery` into `folder`, under the names of the tools for which it stands in, as `make install` does.
+pub(crate) fn link_stand_ins(chancery: &Path, folder: &Path) {
+    for name in STAND_INS {
+        let made = std::os::unix::fs::symlink(chancery, folder.join(name));
+        made.unwrap_or_else(|error| panic!("{name} in {}: {error}", folder.display()));
+    }
+}
+
+/// The names under which `chancery` stands in for other tools.
+pub const STAND_INS: [&str; 3] = ["chancery-gpg", "chancery-sign-file", "chancery-ssh-keygen"];
 
 /// Runs a command to its end, without a standard input.
 #[track_caller]
