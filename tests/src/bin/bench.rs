@@ -148,26 +148,34 @@ impl Sides {
     /// One round: the columns of the table.
     async fn round(&mut self, slice: f64) -> [f64; 8] {
         let mut figures: [Vec<f64>; 8] = Default::default();
+        let mut ratios: [Vec<f64>; 2] = Default::default();
         for _ in 0..SLICES {
             let [first, second] = &mut self.direct;
             let one = first.run(slice, 1, Beside::Nothing);
             let through = daemon_run(&self.clients[..1], self.algorithm, slice).await;
             let sync = fdatasync(&mut self.file, slice / 4.0);
             let both = first.run(slice, 1, Beside::Sync);
-            // The best that a direct program gets here: two threads, or two processes of one.
+            // What a direct program gets here: with two threads, or as two processes.
             let threads = first.run(slice, 2, Beside::Nothing);
             let many = daemon_run(&self.clients, self.algorithm, slice).await;
             first.begin(slice, 1, Beside::Nothing);
             second.begin(slice, 1, Beside::Nothing);
             let processes = first.end().rate + second.end().rate;
             let overhead = through.p50 - one.p50.max(sync.p50);
-            let best = threads.rate.max(processes);
-            let found = [one.p50, sync.p50, both.p50, through.p50, overhead, best, many.rate, many.rate / best];
+            let found =
+                [one.p50, sync.p50, both.p50, through.p50, overhead, threads.rate, processes, many.rate];
+            for (ratios, direct) in ratios.iter_mut().zip([threads.rate, processes]) {
+                ratios.push(many.rate / direct);
+            }
             for (figure, value) in figures.iter_mut().zip(found) {
                 figure.push(value);
             }
         }
-        figures.map(|values| spread(values)[0])
+        let median = |values| spread(values)[0];
+        let [one, sync, both, through, overhead, threads, processes, many] = figures.map(median);
+        let [to_threads, to_processes] = ratios.map(median);
+        // The better of the two ways over the whole round: the better of each slice would be the luckier one.
+        [one, sync, both, through, overhead, threads.max(processes), many, to_threads.min(to_processes)]
     }
 }
 
