@@ -26,6 +26,9 @@ pub struct Config {
     /// Who may use the operator's socket besides root and the daemon's own user.
     #[serde(default)]
     pub admins: Vec<Principal>,
+    /// Whether the daemon and its workers stay awake for a moment where a lone client is about to be served.
+    #[serde(default = "default_vigil")]
+    pub vigil: bool,
     /// The audit trail.
     #[serde(default)]
     pub audit: Audit,
@@ -99,6 +102,9 @@ pub struct Token {
     /// Environment of the workers, which otherwise have none.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
+    /// The daemon's [`Config::vigil`], for the workers.
+    #[serde(skip)]
+    pub vigil: bool,
 }
 
 /// Where a PIN is. It is never in a configuration itself.
@@ -190,6 +196,10 @@ fn default_audit() -> PathBuf {
     env::var_os("LOGS_DIRECTORY").map_or_else(|| PathBuf::from("/var/log/chancery"), PathBuf::from)
 }
 
+const fn default_vigil() -> bool {
+    true
+}
+
 const fn default_file_mib() -> u32 {
     64
 }
@@ -225,6 +235,7 @@ impl Config {
         }
         for (name, token) in &mut config.token {
             token.module = folder.join(&token.module);
+            token.vigil = config.vigil;
             if let Pin::File(file) = &mut token.pin {
                 *file = folder.join(&file);
             }

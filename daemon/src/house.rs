@@ -16,6 +16,7 @@ use crate::keyring::Keyring;
 use crate::peer::Peer;
 use crate::policy::{Denied, Limiter, Policy};
 use crate::token::Token;
+use crate::vigil::Vigil;
 
 /// Everything that outlives a connection.
 pub struct House {
@@ -31,6 +32,8 @@ pub struct House {
     pub started: Instant,
     /// What is counted.
     pub counters: Counters,
+    /// Watches for the answers of lone requests.
+    pub vigil: Vigil,
     rules: RwLock<Arc<Rules>>,
     reloading: tokio::sync::Mutex<()>,
     /// Held while a key is made, so that two of one name never are.
@@ -88,6 +91,7 @@ impl House {
             certificates,
             started: Instant::now(),
             counters: Counters::default(),
+            vigil: Vigil::default(),
             rules: RwLock::default(),
             reloading: tokio::sync::Mutex::default(),
             generating: tokio::sync::Mutex::default(),

@@ -19,6 +19,7 @@ mod session;
 mod setting;
 mod sign;
 mod token;
+mod vigil;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use chancery_protocol::admin::Admin;
 use chancery_protocol::agent::Agent;
+use chancery_protocol::stream::Stream;
 use chancery_protocol::{Reason, Refusal};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -80,6 +81,10 @@ async fn serve(config: Config, sockets: Sockets, audit: Audit) -> Result<()> {
         doors.spawn(open_door::<Admin>(listener, Arc::clone(&house), Arc::clone(&users), stopped.clone()));
     }
     let checkpoints = tokio::spawn(checkpoint::keep(Arc::clone(&house)));
+    if house.config.vigil {
+        let house = Arc::clone(&house);
+        tokio::spawn(async move { house.vigil.keep().await });
+    }
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -193,6 +198,13 @@ async fn open_door<D: Desk>(
             Ok(peer) => Arc::new(peer),
             Err(error) => {
                 tracing::warn!("a connection was dropped, its peer is unknown: {error}");
+                continue;
+            }
+        };
+        let stream = match stream.into_std().and_then(Stream::new) {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::error!("a connection was dropped: {error}");
                 continue;
             }
         };

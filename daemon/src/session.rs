@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use chancery_protocol::frame::{Frame, MAX_FRAME};
 use chancery_protocol::hello::{FromClient, FromDaemon, HELLO_VERSION, Welcome, agree};
+use chancery_protocol::stream::Stream;
 use chancery_protocol::{BadMessage, MAX_BATCH, Message, Reason, Refusal, Service};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
-use tokio::net::unix::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
@@ -53,8 +51,6 @@ impl Drop for Charge {
 
 /// How long a client may take for its hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes read at a time.
-const READ: usize = 8 * 1024;
 /// While this many bytes of answers wait for a client that does not read, nothing more is read from it.
 const MOST_UNREAD: usize = 4 * MAX_FRAME;
 
@@ -86,7 +82,7 @@ impl From<BadMessage> for Broken {
 
 /// Serves a connection until the client leaves, breaks the protocol, or the daemon stops.
 pub async fn serve<D: Desk>(
-    stream: UnixStream,
+    stream: Stream,
     peer: Arc<Peer>,
     house: Arc<House>,
     account: &Arc<Account>,
@@ -108,7 +104,7 @@ pub async fn serve<D: Desk>(
 }
 
 async fn converse<D: Desk>(
-    mut stream: UnixStream,
+    stream: Stream,
     peer: &Arc<Peer>,
     house: &Arc<House>,
     account: &Arc<Account>,
@@ -119,7 +115,7 @@ async fn converse<D: Desk>(
     let mut input = BytesMut::new();
     let hello = tokio::select! {
         biased;
-        hello = timeout(HELLO_TIMEOUT, hello::<D>(&mut stream, &mut input, house)) => hello,
+        hello = timeout(HELLO_TIMEOUT, hello::<D>(&stream, &mut input, house)) => hello,
         // Nothing was accepted yet; a client that is about to say hello says it to the next daemon.
         _ = stop.changed() => return Ok(()),
     };
@@ -127,7 +123,6 @@ async fn converse<D: Desk>(
         return Err(Broken::Protocol("no hello in time".to_owned()));
     };
     let Some(version) = hello? else { return Ok(()) };
-    let (mut reader, writer) = stream.split();
     let mut output = BytesMut::new();
     let (reply, mut answers) = mpsc::unbounded_channel::<BytesMut>();
     let mut in_flight = 0;
@@ -159,7 +154,7 @@ async fn converse<D: Desk>(
             // An idle connection holds no buffer.
             input = BytesMut::new();
         }
-        flush(&writer, &mut output)?;
+        stream.write(&mut output)?;
         if stopping && in_flight == 0 && output.is_empty() {
             return Ok(());
         }
@@ -176,12 +171,12 @@ async fn converse<D: Desk>(
                     output.unsplit(answer);
                 }
             }
-            count = next(&mut reader, &mut input), if reads => {
+            count = stream.read(&mut input), if reads => {
                 if count? == 0 {
                     return Ok(());
                 }
             }
-            writable = writer.writable(), if !output.is_empty() => writable?,
+            room = stream.room(), if !output.is_empty() => room?,
             // All is answered, and the client does not take it: it may ask the next daemon.
             () = sleep(LAST_WORDS), if stopping && in_flight == 0 => return Ok(()),
         }
@@ -189,16 +184,12 @@ async fn converse<D: Desk>(
 }
 
 /// The hello exchange: the version that both speak; `None` after a polite refusal.
-async fn hello<D: Desk>(
-    stream: &mut UnixStream,
-    input: &mut BytesMut,
-    house: &House,
-) -> Result<Option<u8>, Broken> {
+async fn hello<D: Desk>(stream: &Stream, input: &mut BytesMut, house: &House) -> Result<Option<u8>, Broken> {
     let frame = loop {
         if let Some(frame) = Frame::take(input)? {
             break frame;
         }
-        if stream.read_buf(input).await? == 0 {
+        if stream.read(input).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
     };
@@ -235,20 +226,20 @@ async fn hello<D: Desk>(
 }
 
 /// Tells a client that it is not served at all.
-pub async fn turn_away(mut stream: UnixStream, refusal: Refusal) {
+pub async fn turn_away(stream: Stream, refusal: Refusal) {
     // Its hello is read first, so that it is not still writing when the connection closes. The answer is short enough
     // for any socket buffer; a client that does not read it learns nothing.
     let answer = async {
-        stream.read_buf(&mut BytesMut::with_capacity(READ)).await?;
-        write(&mut stream, &FromDaemon::Refused(refusal)).await
+        stream.read(&mut BytesMut::new()).await?;
+        write(&stream, &FromDaemon::Refused(refusal)).await
     };
     let _ = timeout(HELLO_TIMEOUT, answer).await;
 }
 
-async fn write(stream: &mut UnixStream, message: &FromDaemon) -> Result<(), Broken> {
+async fn write(stream: &Stream, message: &FromDaemon) -> Result<(), Broken> {
     let mut out = BytesMut::new();
     message.put(HELLO_VERSION, 0, &mut out).map_err(io::Error::other)?;
-    Ok(stream.write_all(&out).await?)
+    Ok(stream.write_all(out).await?)
 }
 
 /// An answer as a frame; one that does not fit becomes a refusal that does.
@@ -261,24 +252,4 @@ fn frame_of<D: Desk>(response: &D::Response, version: u8, id: u32) -> BytesMut {
         let _ = D::refused(refusal).put(version, id, &mut out);
     }
     out
-}
-
-/// Reads what is there. The buffer is made when something has come, so that an idle connection holds none.
-async fn next(reader: &mut ReadHalf<'_>, input: &mut BytesMut) -> io::Result<usize> {
-    if input.is_empty() {
-        reader.readable().await?;
-    }
-    input.reserve(READ);
-    reader.read_buf(input).await
-}
-
-fn flush(writer: &WriteHalf<'_>, output: &mut BytesMut) -> io::Result<()> {
-    while !output.is_empty() {
-        match writer.try_write(output) {
-            Ok(written) => output.advance(written),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }

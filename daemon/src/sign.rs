@@ -56,6 +56,7 @@ async fn order(house: &House, peer: &Peer, order: Result<Order, Refusal>) -> Res
 
 async fn sign(house: &House, peer: &Peer, order: Order) -> Result<Vec<Vec<u8>>, Refusal> {
     let begin = Instant::now();
+    let _watch = house.vigil.begin();
     let rules = house.rules();
     if house.config.audit.checkpoint_key.as_ref() == Some(&order.key) {
         // Whoever could have this key sign could forge the trail.

@@ -13,6 +13,8 @@ pub mod hello;
 mod message;
 mod public_key;
 mod refusal;
+#[cfg(feature = "stream")]
+pub mod stream;
 mod words;
 
 pub use hello::{Extensions, MAX_BATCH, MAX_MESSAGE};

@@ -62,24 +62,33 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a message in. After the writer's end it is dropped, and whoever waits for it hears that.
+    /// Puts a message in, and wakes the writer for it. After the writer's end it is dropped, and whoever waits for it
+    /// hears that.
     pub fn put(&self, message: Message) {
+        if self.put_down(message) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Puts a message in without waking the writer; whether it has to be woken.
+    pub fn put_down(&self, message: Message) -> bool {
         let urgent = !matches!(message, Message::Lazy(..));
         let mut state = self.lock();
         if state.ended {
-            return;
+            return false;
         }
         state.messages.push(message);
         state.urgent |= urgent;
-        let wake = match state.wait {
+        match state.wait {
             Wait::Message => true,
             Wait::Urgent => urgent,
             Wait::Busy | Wait::Time => false,
-        };
-        drop(state);
-        if wake {
-            self.wake.notify_one();
         }
+    }
+
+    /// Wakes the writer.
+    pub fn wake(&self) {
+        self.wake.notify_one();
     }
 
     /// Takes everything out: when somebody waits for some of it, but not before `due`; or when it has been here for a

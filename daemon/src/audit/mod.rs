@@ -101,7 +101,15 @@ impl Audit {
             build: order.context.build.clone(),
             rule: grant.rule(),
         };
-        let durable = self.append(Event::Intent(intent));
+        let (reply, written) = oneshot::channel();
+        if self.inbox.put_down(Message::Urgent(Box::new(Event::Intent(intent)), reply)) {
+            let inbox = Arc::clone(&self.inbox);
+            tokio::spawn(async move {
+                tokio::task::yield_now().await;
+                inbox.wake();
+            });
+        }
+        let durable = Durable(written);
         (Recorded { scheme: order.scheme, _grant: Some(grant) }, durable)
     }
 

@@ -38,9 +38,9 @@ impl Writer {
     const FEW: u32 = 2;
     /// With more, syncs keep a distance that is this part of what a request takes as a whole: its answer waits for the
     /// token anyway, and a sync costs the machine as much as some signatures do.
-    const DISTANCE_PART: u32 = 4;
+    const DISTANCE_PART: u32 = 2;
     /// The largest distance of syncs.
-    const MOST_DISTANCE: Duration = Duration::from_millis(5);
+    const MOST_DISTANCE: Duration = Duration::from_millis(10);
 
     /// A writer of `trail` that tells `status` how it is.
     pub fn new(trail: Trail, status: Arc<Mutex<AuditStatus>>, inbox: Arc<Inbox>, notes: Notes) -> Self {

@@ -3,6 +3,7 @@
 //! Nothing outside this folder knows cryptoki.
 
 mod ckr;
+mod inbox;
 mod mechanism;
 mod module;
 mod process;

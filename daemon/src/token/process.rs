@@ -2,14 +2,12 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
-use bytes::{Buf, BytesMut};
-use tokio::io::AsyncReadExt;
-use tokio::net::UnixStream;
-use tokio::net::unix::WriteHalf;
+use bytes::BytesMut;
+use chancery_protocol::stream::Stream;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
@@ -40,14 +38,11 @@ pub struct Process {
     child: Child,
 }
 
-const READ: usize = 16 * 1024;
-
 impl Process {
     /// Starts a worker for the token of `config`, which will tell `events`.
     pub fn spawn(number: u64, config: &config::Token, events: mpsc::UnboundedSender<Event>) -> Result<Self> {
         let pin = config.pin.open()?;
-        let (ours, theirs) = StdUnixStream::pair().context("a socket pair for a worker")?;
-        ours.set_nonblocking(true)?;
+        let (ours, theirs) = UnixStream::pair().context("a socket pair for a worker")?;
         let child = Command::new("/proc/self/exe")
             .arg0("chanceryd")
             .arg("worker")
@@ -59,7 +54,7 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .context("a worker process")?;
-        let stream = UnixStream::from_std(ours)?;
+        let stream = Stream::new(ours)?;
         let (outbox, inbox) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             let end = carry(stream, inbox, number, &events).await;
@@ -72,6 +67,7 @@ impl Process {
             token: config.uri.to_string(),
             sessions: config.sessions,
             read_only: config.session_mode == SessionMode::ReadOnly,
+            vigil: config.vigil,
         }));
         Ok(process)
     }
@@ -89,15 +85,13 @@ impl Process {
 
 /// Carries messages both ways until one side ends. Messages that wait are written together.
 async fn carry(
-    mut stream: UnixStream,
+    stream: Stream,
     mut inbox: mpsc::UnboundedReceiver<ToWorker>,
     number: u64,
     events: &mpsc::UnboundedSender<Event>,
 ) -> io::Result<()> {
-    let (mut reader, writer) = stream.split();
     let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
     loop {
-        input.reserve(READ);
         tokio::select! {
             biased;
             message = inbox.recv() => {
@@ -106,9 +100,9 @@ async fn carry(
                 while let Ok(message) = inbox.try_recv() {
                     wire::put(&message, &mut output)?;
                 }
-                flush(&writer, &mut output)?;
+                stream.write(&mut output)?;
             }
-            count = reader.read_buf(&mut input) => {
+            count = stream.read(&mut input) => {
                 if count? == 0 {
                     return Err(io::Error::other("it ended"));
                 }
@@ -116,21 +110,10 @@ async fn carry(
                     let _ = events.send(Event { process: number, what: What::Said(message) });
                 }
             }
-            ready = writer.writable(), if !output.is_empty() => {
-                ready?;
-                flush(&writer, &mut output)?;
+            room = stream.room(), if !output.is_empty() => {
+                room?;
+                stream.write(&mut output)?;
             }
         }
     }
-}
-
-fn flush(writer: &WriteHalf<'_>, output: &mut BytesMut) -> io::Result<()> {
-    while !output.is_empty() {
-        match writer.try_write(output) {
-            Ok(written) => output.advance(written),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }

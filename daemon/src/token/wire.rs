@@ -3,7 +3,7 @@
 //!
 //! Frames: u32 big-endian length, then a bincode body.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
 use bytes::{Buf, BytesMut};
 use chancery_protocol::{ByteBuf, codec};
@@ -58,6 +58,8 @@ pub struct Start {
     pub sessions: u16,
     /// Whether sessions are opened read-only.
     pub read_only: bool,
+    /// Whether the worker looks for the next message for a moment before it sleeps.
+    pub vigil: bool,
 }
 
 /// The mechanisms that are used, with the input that each takes.
@@ -165,22 +167,6 @@ pub fn holds_two(buffer: &[u8]) -> bool {
     };
     let second = after_one(buffer).map(|rest| &buffer[buffer.len() - rest..]);
     second.is_some_and(|second| after_one(second).is_some())
-}
-
-/// Reads one message; `None` at the end of the stream.
-pub fn read<T: DeserializeOwned>(stream: &mut impl Read, buffer: &mut BytesMut) -> io::Result<Option<T>> {
-    let mut chunk = [0; 16 * 1024];
-    loop {
-        if let Some(message) = take(buffer)? {
-            return Ok(Some(message));
-        }
-        match stream.read(&mut chunk) {
-            Ok(0) => return Ok(None),
-            Ok(count) => buffer.extend_from_slice(&chunk[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 /// Writes one message.

@@ -20,6 +20,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::Signal;
 use zeroize::Zeroize;
 
+use super::inbox::Inbox;
 use super::module::{Token, TokenSession};
 use super::wire::{self, Class, Fault, FromWorker, Start, ToWorker};
 
@@ -44,10 +45,11 @@ fn run() -> io::Result<()> {
     // What a module prints must not end in the PIN's file, even though that is open for reading only.
     nix::unistd::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
 
-    let mut buffer = BytesMut::new();
-    let Some(ToWorker::Start(start)) = wire::read(&mut socket, &mut buffer)? else {
+    let mut inbox = Inbox::of(socket.try_clone()?);
+    let Some(ToWorker::Start(start)) = inbox.next()? else {
         return Err(io::Error::other("this is the daemon's own command; it cannot be used by hand"));
     };
+    inbox.lingers = start.vigil;
     let opened = read_pin(pin).and_then(|pin| Token::open(&start, &pin));
     let sessions = opened.and_then(|token| {
         let sessions = (0..start.sessions.max(1)).map(|_| token.session()).collect::<Result<Vec<_>, _>>();
@@ -58,7 +60,7 @@ fn run() -> io::Result<()> {
         Err(fault) => return wire::write(&mut socket, &FromWorker::Failed(fault)),
     };
     wire::write(&mut socket, &FromWorker::Ready)?;
-    serve(&start, socket, buffer, sessions)
+    serve(&start, socket, inbox, sessions)
 }
 
 /// No core dump, no debugger, no new privileges, no life without the daemon.
@@ -90,21 +92,21 @@ fn read_pin(file: File) -> Result<AuthPin, Fault> {
 fn serve(
     start: &Start,
     mut socket: UnixStream,
-    mut buffer: BytesMut,
+    mut inbox: Inbox,
     mut sessions: Vec<TokenSession>,
 ) -> io::Result<()> {
     if let [session] = &mut sessions[..] {
-        return in_turn(session, &mut socket, &mut buffer);
+        return in_turn(session, &mut socket, &mut inbox);
     }
     let writer = Arc::new(Mutex::new(socket.try_clone()?));
-    let (jobs, inbox) = mpsc::sync_channel::<ToWorker>(usize::from(start.sessions) * 2);
-    let inbox = Arc::new(Mutex::new(inbox));
+    let (jobs, taken) = mpsc::sync_channel::<ToWorker>(usize::from(start.sessions) * 2);
+    let taken = Arc::new(Mutex::new(taken));
     for mut session in sessions {
-        let (inbox, writer) = (inbox.clone(), writer.clone());
+        let (taken, writer) = (taken.clone(), writer.clone());
         thread::spawn(move || {
             loop {
                 // A poisoned lock means that another thread panicked; the daemon will start a new worker.
-                let Ok(Ok(message)) = inbox.lock().map(|inbox| inbox.recv()) else { return };
+                let Ok(Ok(message)) = taken.lock().map(|jobs| jobs.recv()) else { return };
                 let answer = answer(&mut session, message);
                 let written = writer.lock().map(|mut writer| wire::write(&mut *writer, &answer));
                 if !matches!(written, Ok(Ok(()))) {
@@ -116,7 +118,7 @@ fn serve(
             }
         });
     }
-    while let Some(message) = wire::read(&mut socket, &mut buffer)? {
+    while let Some(message) = inbox.next()? {
         if jobs.send(message).is_err() {
             return Err(io::Error::other("every session has ended"));
         }
@@ -126,10 +128,10 @@ fn serve(
 
 /// Signs and answers in turn. While more requests wait here, answers are held back for a moment and go out together:
 /// each one that goes alone takes a processor from the module to the daemon and back.
-fn in_turn(session: &mut TokenSession, socket: &mut UnixStream, buffer: &mut BytesMut) -> io::Result<()> {
+fn in_turn(session: &mut TokenSession, socket: &mut UnixStream, inbox: &mut Inbox) -> io::Result<()> {
     let mut held = BytesMut::new();
     let mut since = Instant::now();
-    while let Some(message) = wire::read(socket, buffer)? {
+    while let Some(message) = inbox.next()? {
         if held.is_empty() {
             since = Instant::now();
         }
@@ -137,7 +139,7 @@ fn in_turn(session: &mut TokenSession, socket: &mut UnixStream, buffer: &mut Byt
         wire::put(&answer, &mut held)?;
         let lost = is_lost(&answer);
         // One request is kept to work on while the daemon takes the answers and sends more.
-        if lost || !wire::holds_two(buffer) || since.elapsed() >= LONGEST_HOLD {
+        if lost || !inbox.holds_two() || since.elapsed() >= LONGEST_HOLD {
             socket.write_all(&held)?;
             held.clear();
         }

@@ -5,22 +5,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use bytes::BytesMut;
 use tokio::net::UnixStream;
-use tokio::net::unix::WriteHalf;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{ClientError, Pending};
 use crate::frame::Frame;
 use crate::hello::{FromClient, FromDaemon, HELLO_VERSION, Hello, VERSION, Welcome};
+use crate::stream::Stream;
 use crate::{Message, Refusal, Service};
 
 /// How long the daemon may take for its half of the hello exchange.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes read at a time; frames that wait are read together.
-const READ: usize = 16 * 1024;
 
 /// A pause that doubles from try to try.
 pub(super) struct Backoff(Duration);
@@ -94,7 +91,7 @@ impl From<io::Error> for Fault {
 
 /// A connection whose hello exchange is done.
 pub(super) struct Connected {
-    stream: UnixStream,
+    stream: Stream,
     input: BytesMut,
     version: u8,
     max_in_flight: usize,
@@ -102,7 +99,7 @@ pub(super) struct Connected {
 
 /// Connects and exchanges hellos.
 pub(super) async fn connect<S: Service>(path: &Path) -> Result<(Connected, Welcome), Fault> {
-    let mut stream = UnixStream::connect(path).await?;
+    let stream = Stream::new(UnixStream::connect(path).await?.into_std()?)?;
     timeout(HELLO_TIMEOUT, async {
         let hello = FromClient::Hello(Hello {
             magic: S::MAGIC,
@@ -113,13 +110,13 @@ pub(super) async fn connect<S: Service>(path: &Path) -> Result<(Connected, Welco
         });
         let mut out = BytesMut::new();
         hello.put(HELLO_VERSION, 0, &mut out).map_err(|error| Fault::Protocol(error.to_string()))?;
-        stream.write_all(&out).await?;
+        stream.write_all(out).await?;
         let mut input = BytesMut::new();
         let frame = loop {
             if let Some(frame) = Frame::take(&mut input).map_err(|bad| Fault::Protocol(bad.to_string()))? {
                 break frame;
             }
-            if stream.read_buf(&mut input).await? == 0 {
+            if stream.read(&mut input).await? == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
         };
@@ -250,28 +247,25 @@ async fn converse<S: Service>(
     inbox: &mut mpsc::Receiver<Pending<S>>,
     unanswered: &mut Unanswered<S>,
 ) -> Result<(), Fault> {
-    let (mut reader, writer) = connected.stream.split();
+    let stream = &connected.stream;
     let mut out = BytesMut::new();
     let mut open = true;
     loop {
         unanswered.put(connected.version, connected.max_in_flight, &mut out);
-        flush(&writer, &mut out)?;
+        stream.write(&mut out)?;
         if !open && unanswered.is_empty() {
             return Ok(());
         }
-        connected.input.reserve(READ);
         tokio::select! {
             biased;
-            count = reader.read_buf(&mut connected.input) => {
+            count = stream.read(&mut connected.input) => {
                 if count? == 0 {
                     return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
                 }
                 take_answers(&mut connected.input, connected.version, unanswered)?;
             }
-            writable = writer.writable(), if !out.is_empty() => {
-                writable?;
-                flush(&writer, &mut out)?;
-            }
+            // What waits is written at the loop's head.
+            room = stream.room(), if !out.is_empty() => room?,
             pending = inbox.recv(), if open && unanswered.waiting.is_empty() => match pending {
                 Some(pending) => {
                     unanswered.add(pending);
@@ -284,17 +278,6 @@ async fn converse<S: Service>(
             },
         }
     }
-}
-
-fn flush(writer: &WriteHalf<'_>, out: &mut BytesMut) -> io::Result<()> {
-    while !out.is_empty() {
-        match writer.try_write(out) {
-            Ok(written) => out.advance(written),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 fn take_answers<S: Service>(

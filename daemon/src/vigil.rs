@@ -1,0 +1,132 @@
+//! The vigil: while a single request is under way, the daemon does not sleep when its answer is near.
+//!
+//! A processor that has gone to sleep takes tens of microseconds to wake, in a virtual machine a hundred and more, and what
+//! it runs then finds cold caches. A lone client would pay that for each signature. With more requests than one, the
+//! daemon is woken all the time anyway, and the processors have better to do: then there is no vigil. Whoever else wants
+//! the processor during a vigil has it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep_until};
+
+/// Requests that take longer are not watched for: their clients do not notice the difference.
+const LONGEST: Duration = Duration::from_millis(10);
+/// How much later than usual an answer may come and still be watched for, besides a quarter of its usual time.
+const LATE: Duration = Duration::from_micros(200);
+
+/// Watches for the answer of a lone request.
+#[derive(Default)]
+pub struct Vigil {
+    state: Mutex<State>,
+    called: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    under_way: u32,
+    /// When the last request began.
+    since: Option<Instant>,
+    /// What the last requests took, evened out.
+    pace: Duration,
+}
+
+/// A request that is under way, until this is dropped.
+pub struct Watch<'a> {
+    vigil: &'a Vigil,
+    begin: Instant,
+}
+
+impl Vigil {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request begins.
+    pub fn begin(&self) -> Watch<'_> {
+        let begin = Instant::now();
+        let mut state = self.lock();
+        state.under_way += 1;
+        state.since = Some(begin);
+        if state.under_way == 1 && state.pace <= LONGEST {
+            self.called.notify_one();
+        }
+        Watch { vigil: self, begin }
+    }
+
+    /// Keeps the vigil, for ever.
+    pub async fn keep(&self) {
+        loop {
+            self.called.notified().await;
+            let Some((begin, end)) = self.window() else { continue };
+            if begin > Instant::now() {
+                sleep_until(begin).await;
+            }
+            // Each turn looks once for events; the sockets' tasks do the rest.
+            while self.window().is_some() && Instant::now() < end {
+                thread::yield_now();
+                yield_now().await;
+            }
+        }
+    }
+
+    /// From when until when the answer of the lone request is expected; `None` if there is no such request.
+    fn window(&self) -> Option<(Instant, Instant)> {
+        let state = self.lock();
+        let since = state.since.filter(|_| state.under_way == 1 && state.pace <= LONGEST)?;
+        // The runtime's clock knows whole milliseconds only, and is late by up to one.
+        let begin = since + Duration::from_millis((state.pace * 3 / 4).as_millis().try_into().unwrap_or(0));
+        Some((begin, since + state.pace * 5 / 4 + LATE))
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        let mut state = self.vigil.lock();
+        state.under_way -= 1;
+        state.pace = (state.pace * 7 + self.begin.elapsed()) / 8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_lone_request_that_is_usually_quick_is_watched_for() {
+        let vigil = Vigil::default();
+        assert!(vigil.window().is_none());
+        let one = vigil.begin();
+        let (begin, end) = vigil.window().unwrap();
+        assert!(begin < end && end <= one.begin + LONGEST * 5 / 4 + LATE);
+        let two = vigil.begin();
+        assert!(vigil.window().is_none());
+        drop((one, two));
+        assert!(vigil.window().is_none());
+        vigil.lock().pace = LONGEST + Duration::from_micros(1);
+        let _slow = vigil.begin();
+        assert!(vigil.window().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_vigil_ends_with_its_request_and_leaves_others_their_turn() {
+        let vigil = Vigil::default();
+        let answer = async {
+            for _ in 0..100 {
+                let watch = vigil.begin();
+                yield_now().await;
+                yield_now().await;
+                drop(watch);
+                yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = vigil.keep() => {}
+            () = answer => {}
+        }
+        assert_eq!(vigil.lock().under_way, 0);
+    }
+}
