@@ -10,7 +10,10 @@ mod values;
 use std::path::PathBuf;
 
 use chancery_protocol::{ADMIN_SOCKET, AGENT_SOCKET, Algorithm, Format, Hash, KeyName};
+use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Parser, Subcommand};
+
+use crate::commands::integrate;
 
 pub(crate) use values::{Allow, Expires, Input, Output};
 
@@ -86,6 +89,10 @@ pub(crate) enum Command {
     Status(Status),
     /// Make the daemon read its policy files again (operators)
     Reload,
+    /// Show how a tool that signs today is switched to Chancery, and back
+    ///
+    /// Without TOOL, lists the tools. `chancery help integrate TOOL` shows the same page.
+    Integrate(Integrate),
     /// Write the completions of a shell to the standard output
     Completions {
         /// The shell
@@ -337,6 +344,13 @@ pub(crate) struct AuditVerify {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct Integrate {
+    /// The tool
+    #[arg(value_name = "TOOL", value_parser = PossibleValuesParser::new(integrate::tools()))]
+    pub(crate) tool: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Status {
     /// Tell again every so many seconds, until stopped
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86400))]
@@ -373,6 +387,8 @@ mod tests {
             "chancery verify openpgp --key release SHA256SUMS",
             "chancery audit verify /var/log/chancery",
             "chancery status --watch 5 --admin-socket /tmp/s",
+            "chancery integrate",
+            "chancery integrate rpm",
             "chancery completions bash",
             "chancery man docs/man",
         ] {

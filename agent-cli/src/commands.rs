@@ -2,6 +2,7 @@
 
 mod audit_verify;
 mod completions;
+pub(crate) mod integrate;
 mod key_cert;
 mod key_generate;
 mod key_show;
@@ -36,6 +37,7 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Exit, Failure
         Command::Audit(AuditCommand::Verify(args)) => audit_verify::run(&args, terminal),
         Command::Status(args) => status::run(global, &args, terminal).await,
         Command::Reload => reload::run(global, terminal).await,
+        Command::Integrate(args) => integrate::run(&args, terminal),
         Command::Completions { shell } => completions::run(shell, terminal),
         Command::Man { folder } => man::run(&folder, terminal),
     }

@@ -32,7 +32,7 @@ use crate::terminal::Terminal;
 /// The program's name chooses its face; this is the place where `chancery-gpg` and `chancery-sign-file` will part ways
 /// with `chancery`, before any argument is read.
 fn main() -> ExitCode {
-    chancery(std::env::args_os().collect()).into()
+    chancery(commands::integrate::instead_of_help(std::env::args_os().collect())).into()
 }
 
 fn chancery(arguments: Vec<OsString>) -> Exit {
