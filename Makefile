@@ -112,6 +112,8 @@ install: ## Install programs, man pages and units; DESTDIR and PREFIX are honour
 	cargo build --release $(LOCKED) -p chanceryd -p chancery
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(TARGET)/release/chanceryd
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(TARGET)/release/chancery
+	scripts/link-stand-ins.sh $(DESTDIR)$(PREFIX)/bin
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/rpm/macros.d agent-cli/macros/macros.chancery
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 docs/man/*.1
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 daemon/man/*.5
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 daemon/man/*.8

@@ -25,6 +25,7 @@ programs() {
     target=${CARGO_TARGET_DIR:-target}
     bin=$(cd "$target/${CHANCERY_PROFILE:-debug}" 2>/dev/null && pwd) ||
         fail "nothing is built in $target/${CHANCERY_PROFILE:-debug}; build it: cargo build --workspace --bins"
+    scripts/link-stand-ins.sh "$bin"
     PATH=$bin:$PATH
 }
 
@@ -53,6 +54,8 @@ make_house() {
         cat >"$house/keys.d/${key%=*}.toml" <<POLICY
 uri = "pkcs11:token=chancery;object=${key%=*};type=private"
 description = "made by $(basename "$0")"
+# SSH and X.509 sign with Ed25519 over the message itself.
+inputs = ["digest", "message"]
 created = $(date --utc +%Y-%m-%dT%H:%M:%SZ)
 
 [[allow]]

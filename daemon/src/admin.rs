@@ -113,7 +113,7 @@ async fn generate(house: &Arc<House>, peer: &Peer, request: GenerateKey) -> Resu
     // Making a key is not repeatable: what fails from here on is told, and never said to be worth another try.
     let recorded = recorded.wait().await;
     let uri = Uri { object: Some(request.name.to_string()), ..token.uri().clone() };
-    let text = policy_file(&request.description, &uri, created, &allow, &formats, peer.uid());
+    let text = policy_file(&request.description, &uri, created, algorithm, &allow, &formats, peer.uid());
     // The key is in the token already, so a policy file that cannot be written is told with what it should hold.
     let misplaced = |error: &dyn std::fmt::Display| {
         tracing::error!(chancery_key = %request.name, "key `{}` was made, but not {}: {error}; it should hold:\n{text}",
@@ -182,6 +182,7 @@ fn policy_file(
     description: &str,
     uri: &Uri,
     created: Timestamp,
+    algorithm: Algorithm,
     allow: &[Principal],
     formats: &[Format],
     operator: u32,
@@ -198,6 +199,13 @@ fn policy_file(
         let _ = writeln!(text, "description = {}", quoted(description));
     }
     let _ = writeln!(text, "# Part of the OpenPGP fingerprint: never to be changed.\ncreated = {created}");
+    if algorithm == Algorithm::Ed25519 {
+        let _ = writeln!(
+            text,
+            "# Ed25519 has no digest: OpenPGP and RPM have it sign theirs, SSH and X.509 the message."
+        );
+        let _ = writeln!(text, "inputs = [\"digest\", \"message\"]");
+    }
     if !allow.is_empty() {
         let _ =
             writeln!(text, "\n[[allow]]\nwho = [{}]", list(allow.iter().map(ToString::to_string).collect()));
