@@ -5,18 +5,18 @@
 //! at growing intervals, and the first worker that is ready closes the breaker. A wrong PIN is not tried again until
 //! the operator says so.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chancery_protocol::ByteBuf;
 use chancery_protocol::admin::TokenStatus;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::pace::Pace;
 use super::process::{Event, Process, What};
 use super::queue::Queue;
-use super::wire::{Class, Fault, FromWorker, ToWorker};
+use super::slot::{Slot, Working};
+use super::wire::{Class, Fault, FromWorker};
 use super::{Answer, Job, TokenError, Work};
 use crate::{config, journal};
 
@@ -32,38 +32,10 @@ pub enum Command {
 
 /// Times that a request may be at a worker that is lost, before it is given back to its sender.
 const MOST_ATTEMPTS: u8 = 4;
-/// Requests at a worker for each of its sessions, at least: one that is signed, one that waits so that the session never
-/// idles.
-const LEAST_DEPTH: u32 = 2;
-/// The same, at most, for tokens that sign fast.
-const MOST_DEPTH: u32 = 16;
-/// A worker is given as many requests as keep it busy for this long: until a daemon that has to share its processors
-/// with the workers is sure to be back.
-const AHEAD: Duration = Duration::from_millis(4);
-/// Times in a row that a worker may say that its token is busy, before another takes its place.
-const MOST_BUSY: u8 = 8;
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 /// Pause before a request that the token refused as busy is tried again.
 const TRANSIENT_PAUSE: Duration = Duration::from_millis(50);
-
-/// A worker process's state.
-enum Slot {
-    /// No process.
-    Empty,
-    /// Loading the module and logging in.
-    Starting { process: Process, deadline: Instant },
-    /// Serving.
-    Ready {
-        process: Process,
-        /// Requests at the worker, by id, and when each was given to it.
-        jobs: BTreeMap<u64, (Instant, Job)>,
-        /// When it last answered, or was last given a request while idle.
-        progress: Instant,
-        /// How often in a row it said that the token is busy.
-        busy: u8,
-    },
-}
 
 /// The state that operators are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,8 +73,7 @@ struct Supervisor {
     held_back: bool,
     next_number: u64,
     next_id: u64,
-    /// What a session took for each of its last requests, evened out.
-    pace: Duration,
+    pace: Pace,
     signatures: u64,
     restarts: u64,
     last_error: String,
@@ -133,7 +104,7 @@ pub fn start(
         held_back: false,
         next_number: 1,
         next_id: 1,
-        pace: AHEAD,
+        pace: Pace::default(),
         signatures: 0,
         restarts: 0,
         last_error: String::new(),
@@ -209,42 +180,22 @@ impl Supervisor {
         }
     }
 
-    /// Requests that a session is given ahead: more of fast ones.
-    fn depth(&self) -> u32 {
-        let each = self.pace.max(Duration::from_micros(1));
-        u32::try_from(AHEAD.as_nanos() / each.as_nanos()).unwrap_or(MOST_DEPTH).clamp(LEAST_DEPTH, MOST_DEPTH)
-    }
-
     /// Hands waiting jobs to the workers that have least to do.
     fn dispatch(&mut self) {
-        let most = usize::from(self.config.sessions.max(1)) * self.depth() as usize;
+        let most = usize::from(self.config.sessions.max(1)) * self.pace.depth();
         while self.queue.len() > 0 {
-            let loads = self.slots.iter_mut().filter_map(|slot| match slot {
-                Slot::Ready { process, jobs, progress, .. } if jobs.len() < most => {
-                    Some((process, jobs, progress))
-                }
-                _ => None,
-            });
-            let Some((process, jobs, progress)) = loads.min_by_key(|(_, jobs, _)| jobs.len()) else { return };
+            let free = self.slots.iter_mut().filter_map(Slot::working).filter(|worker| worker.load() < most);
+            let Some(worker) = free.min_by_key(|worker| worker.load()) else { return };
             let Some(job) = self.queue.pop() else { return };
-            let id = self.next_id;
+            worker.give(self.next_id, job);
             self.next_id += 1;
-            if jobs.is_empty() {
-                *progress = Instant::now();
-            }
-            process.tell(message(id, &job.work));
-            jobs.insert(id, (Instant::now(), job));
         }
     }
 
     fn event(&mut self, event: Event) {
         let number = event.process;
-        let of_process = |slot: &Slot| match slot {
-            Slot::Empty => false,
-            Slot::Starting { process, .. } | Slot::Ready { process, .. } => process.number == number,
-        };
         // A process that was killed may still be heard; its jobs are elsewhere by now.
-        let Some(at) = self.slots.iter().position(of_process) else { return };
+        let Some(at) = self.slots.iter().position(|slot| slot.holds(number)) else { return };
         match event.what {
             What::Said(FromWorker::Ready) => self.ready(at),
             What::Said(FromWorker::Failed(fault)) => {
@@ -268,27 +219,22 @@ impl Supervisor {
     fn ready(&mut self, at: usize) {
         if let Slot::Starting { process, .. } = std::mem::replace(&mut self.slots[at], Slot::Empty) {
             tracing::debug!(chancery_token = &*self.name, chancery_worker = process.pid(), "worker ready");
-            self.slots[at] =
-                Slot::Ready { process, jobs: BTreeMap::new(), progress: Instant::now(), busy: 0 };
+            self.slots[at] = Slot::Ready(Working::of(process));
             self.enter(State::Ready);
         }
     }
 
-    /// Takes a job off a ready worker.
+    /// Takes a job off a worker that is done with it.
     fn finished(&mut self, at: usize, id: u64) -> Option<Job> {
-        let Slot::Ready { jobs, progress, .. } = &mut self.slots[at] else { return None };
-        let now = Instant::now();
-        let took = now.saturating_duration_since(*progress);
-        // Answers that come together count as one that took long and others that took nothing.
-        self.pace = (self.pace * 15 + took) / 16;
-        *progress = now;
-        jobs.remove(&id).map(|(_, job)| job)
+        let (took, job) = self.slots[at].working()?.finished(id);
+        self.pace.note(took);
+        job
     }
 
     fn answered(&mut self, at: usize, id: u64, answer: Answer) {
         self.losses = 0;
-        if let Slot::Ready { busy, .. } = &mut self.slots[at] {
-            *busy = 0;
+        if let Some(worker) = self.slots[at].working() {
+            worker.complied();
         }
         if let Some(job) = self.finished(at, id) {
             let _ = job.reply.send(answer);
@@ -301,11 +247,8 @@ impl Supervisor {
             Class::Operator => self.answered(at, id, Err(TokenError::Operator(fault.text))),
             Class::Transient => {
                 // A worker that only ever says "busy" is the first to be free for more, and would draw all work.
-                if let Slot::Ready { busy, .. } = &mut self.slots[at] {
-                    *busy += 1;
-                    if *busy >= MOST_BUSY {
-                        return self.lost(at, fault.text);
-                    }
+                if self.slots[at].working().is_some_and(Working::declined_too_often) {
+                    return self.lost(at, fault.text);
                 }
                 let Some(mut job) = self.finished(at, id) else { return };
                 self.last_error.clone_from(&fault.text);
@@ -329,20 +272,20 @@ impl Supervisor {
         match std::mem::replace(&mut self.slots[at], Slot::Empty) {
             Slot::Empty => {}
             Slot::Starting { .. } => self.start_failed(why),
-            Slot::Ready { process, jobs, .. } => {
+            Slot::Ready(worker) => {
                 self.restarts += 1;
                 tracing::warn!(
                     message_id = journal::WORKER_DIED,
                     chancery_token = &*self.name,
-                    chancery_worker = process.pid(),
-                    chancery_requests = jobs.len(),
+                    chancery_worker = worker.process.pid(),
+                    chancery_requests = worker.load(),
                     chancery_error = why,
                     "a token worker is lost, its requests go to another: {why}"
                 );
                 self.last_error = why;
                 self.back_off();
                 // In their old order before those that wait.
-                for (_, (_, mut job)) in jobs.into_iter().rev() {
+                for mut job in worker.into_jobs().rev() {
                     job.attempts += 1;
                     let once = matches!(job.work, Work::Generate { .. });
                     if once || job.attempts >= MOST_ATTEMPTS {
@@ -353,7 +296,7 @@ impl Supervisor {
                 }
             }
         }
-        if self.state == State::Ready && !self.slots.iter().any(|slot| matches!(slot, Slot::Ready { .. })) {
+        if self.state == State::Ready && !self.slots.iter().any(|slot| matches!(slot, Slot::Ready(_))) {
             self.enter(if self.held_back { State::LockedOut } else { State::Starting });
         }
     }
@@ -361,7 +304,7 @@ impl Supervisor {
     fn start_failed(&mut self, why: String) {
         self.last_error = why;
         self.back_off();
-        if !self.slots.iter().any(|slot| matches!(slot, Slot::Ready { .. })) {
+        if !self.slots.iter().any(|slot| matches!(slot, Slot::Ready(_))) {
             self.enter(State::Unavailable);
         }
     }
@@ -377,7 +320,7 @@ impl Supervisor {
         );
         self.held_back = true;
         // Workers that are ready know a PIN that was good; they go on.
-        if !self.slots.iter().any(|slot| matches!(slot, Slot::Ready { .. })) {
+        if !self.slots.iter().any(|slot| matches!(slot, Slot::Ready(_))) {
             self.enter(State::LockedOut);
         }
     }
@@ -443,23 +386,11 @@ impl Supervisor {
         let starting = self.slots.iter().any(|slot| matches!(slot, Slot::Starting { .. }));
         let slots = self.slots.iter().filter_map(|slot| match slot {
             Slot::Starting { deadline, .. } => Some(*deadline),
-            Slot::Ready { jobs, progress, .. } => self.due(*progress, jobs),
+            Slot::Ready(worker) => worker.due(&self.config),
             Slot::Empty => None,
         });
         let start = (missing && !starting).then_some(self.next_start);
         slots.chain(start).chain(self.queue.next_deadline()).min().unwrap_or(far)
-    }
-
-    /// When a worker with these requests must have answered: something by the token's time after its last answer, and
-    /// each request by its own time and that of those that may be before it, so that one stuck session is not hidden
-    /// by the others.
-    fn due(&self, progress: Instant, jobs: &BTreeMap<u64, (Instant, Job)>) -> Option<Instant> {
-        let (oldest, _) = jobs.values().next()?;
-        // Making a key takes longer than using one.
-        let makes = jobs.values().any(|(_, job)| matches!(job.work, Work::Generate { .. }));
-        let most =
-            if makes { self.config.timeout.max(self.config.start_timeout) } else { self.config.timeout };
-        Some((progress + most).min(*oldest + most * LEAST_DEPTH))
     }
 
     fn expire(&mut self, now: Instant) {
@@ -471,9 +402,7 @@ impl Supervisor {
                         format!("the module did not start within {} s", self.config.start_timeout.as_secs()),
                     );
                 }
-                Slot::Ready { jobs, progress, .. }
-                    if self.due(*progress, jobs).is_some_and(|due| due <= now) =>
-                {
+                Slot::Ready(worker) if worker.due(&self.config).is_some_and(|due| due <= now) => {
                     self.lost(
                         at,
                         format!(
@@ -491,12 +420,8 @@ impl Supervisor {
     }
 
     fn status(&self) -> TokenStatus {
-        let ready = self.slots.iter().filter(|slot| matches!(slot, Slot::Ready { .. })).count();
-        let in_flight: usize = self
-            .slots
-            .iter()
-            .map(|slot| if let Slot::Ready { jobs, .. } = slot { jobs.len() } else { 0 })
-            .sum();
+        let ready = self.slots.iter().filter(|slot| matches!(slot, Slot::Ready(_))).count();
+        let in_flight: usize = self.slots.iter().map(Slot::load).sum();
         TokenStatus {
             name: self.name.to_string(),
             state: self.state.as_str().to_owned(),
@@ -508,21 +433,6 @@ impl Supervisor {
             signatures: self.signatures,
             restarts: self.restarts,
             last_error: self.last_error.clone(),
-        }
-    }
-}
-
-fn message(id: u64, work: &Work) -> ToWorker {
-    match work {
-        Work::Sign { object, mechanism, input } => ToWorker::Sign {
-            id,
-            object: object.to_string(),
-            mechanism: *mechanism,
-            input: ByteBuf::from(input.clone()),
-        },
-        Work::Inspect { object } => ToWorker::Inspect { id, object: object.to_string() },
-        Work::Generate { label, algorithm } => {
-            ToWorker::Generate { id, label: label.clone(), algorithm: algorithm.code() }
         }
     }
 }
