@@ -10,7 +10,7 @@ mod keys;
 mod make_cert;
 mod man;
 mod reload;
-mod sign_openpgp;
+pub(crate) mod sign_openpgp;
 mod sign_rpm;
 mod status;
 mod verify_openpgp;

@@ -180,7 +180,7 @@ fn refused(refusal: &Refusal, asked: &Asked<'_>) -> Failure {
 }
 
 /// The user's name as policy files spell it.
-fn user() -> String {
+pub(crate) fn user() -> String {
     let uid = nix::unistd::geteuid();
     match nix::unistd::User::from_uid(uid) {
         Ok(Some(user)) => format!("user `{}`", user.name),

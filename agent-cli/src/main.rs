@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`args`] (what can be asked), [`commands`] (one file each), [`daemon`] (the way to chanceryd and
 //! its refusals in words), [`signer`], [`files`] (many files at a time), [`output`] (how a file is replaced), and
-//! [`terminal`], the only file that prints.
+//! [`terminal`], the only file that prints. [`gpg`] is the face that stands in for gpg.
 
 mod args;
 mod checkpoint;
@@ -12,9 +12,11 @@ mod daemon;
 mod exit;
 mod failure;
 mod files;
+mod gpg;
 mod key;
 mod lane;
 mod output;
+mod shape;
 mod signer;
 mod terminal;
 
@@ -29,10 +31,13 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
 
-/// The program's name chooses its face; this is the place where `chancery-gpg` and `chancery-sign-file` will part ways
-/// with `chancery`, before any argument is read.
+/// The program's name chooses its face, before any argument is read.
 fn main() -> ExitCode {
-    chancery(commands::integrate::instead_of_help(std::env::args_os().collect())).into()
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if gpg::is_meant(&arguments) {
+        return gpg::main(&arguments);
+    }
+    chancery(commands::integrate::instead_of_help(arguments)).into()
 }
 
 fn chancery(arguments: Vec<OsString>) -> Exit {

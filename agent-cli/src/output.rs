@@ -106,6 +106,11 @@ impl Replacement {
         self.temporary.as_file()
     }
 
+    /// Where it will be.
+    pub(crate) fn path(&self) -> &Path {
+        &self.place
+    }
+
     /// The file to write to, for another thread.
     pub(crate) fn writer(&self) -> Result<File, Failure> {
         self.file().try_clone().map_err(|error| Failure::file("write", &self.place, &error))
@@ -115,15 +120,31 @@ impl Replacement {
     pub(crate) fn commit(self) -> Result<(), Failure> {
         let place = self.place.clone();
         let failed = |error: io::Error| Failure::file("write", &place, &error);
-        if let Some(original) = &self.original {
-            original.check_in_place(&place)?;
-            original.give_attributes(self.temporary.as_file(), &place)?;
-            // Last, as writing and attributes change them.
-            self.temporary.as_file().set_times(original.times().map_err(failed)?).map_err(failed)?;
-        }
+        self.finish()?;
         self.temporary.as_file().sync_all().map_err(failed)?;
-        self.temporary.persist(&place).map_err(|error| failed(error.error))?;
+        self.put()?;
         File::open(folder(&place)).and_then(|folder| folder.sync_all()).map_err(failed)
+    }
+
+    /// Puts the file in its place without waiting for the disk: for what its reader takes away at once.
+    pub(crate) fn place(self) -> Result<(), Failure> {
+        self.finish()?;
+        self.put()
+    }
+
+    fn finish(&self) -> Result<(), Failure> {
+        let failed = |error: io::Error| Failure::file("write", &self.place, &error);
+        let Some(original) = &self.original else { return Ok(()) };
+        original.check_in_place(&self.place)?;
+        original.give_attributes(self.temporary.as_file(), &self.place)?;
+        // Last, as writing and attributes change them.
+        self.temporary.as_file().set_times(original.times().map_err(failed)?).map_err(failed)
+    }
+
+    fn put(self) -> Result<(), Failure> {
+        let place = self.place;
+        let placed = self.temporary.persist(&place);
+        placed.map(drop).map_err(|error| Failure::file("write", &place, &error.error))
     }
 }
 

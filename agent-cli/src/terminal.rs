@@ -185,6 +185,19 @@ pub(crate) fn usage(error: &clap::Error) -> Exit {
     if error.use_stderr() { Exit::Usage } else { Exit::Done }
 }
 
+/// Says why a program that stands in for another ends. Its own name begins each line: these stand among the caller's.
+pub(crate) fn stand_in_fails(program: &str, failure: &Failure) {
+    let _ = writeln!(io::stderr(), "{program}: error: {}", clean(&failure.error));
+    if let Some(hint) = &failure.hint {
+        let _ = writeln!(io::stderr(), "{program}: hint: {}", clean(hint));
+    }
+}
+
+/// Says what a program that stands in for another is.
+pub(crate) fn stand_in_says(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
 /// File names and other people's words cannot steer the terminal: control characters are shown by their number.
 fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

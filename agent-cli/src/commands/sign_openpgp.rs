@@ -1,15 +1,12 @@
 //! `chancery sign openpgp`
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chancery_formats::openpgp::{
-    Certificate, Content, Encoding, Error, SigningKey, armor_signature, cleartext, detached, inline,
-    verify_detached,
-};
-use chancery_protocol::{Digest, Format, Hash, Scheme};
+use chancery_formats::openpgp::{Certificate, Content, Encoding, Error, SigningKey, verify_detached};
+use chancery_protocol::{Format, Hash, Scheme};
 
 use crate::args::{Global, Input, Output, SignOpenpgp};
 use crate::clock::now;
@@ -19,39 +16,12 @@ use crate::failure::{Failure, chain};
 use crate::files::{self, Deed, Done, blocking};
 use crate::key::Key;
 use crate::output::Replacement;
+use crate::shape::{self, Shape};
 use crate::signer::{Artifact, Signer, artifact_name};
 use crate::terminal::Terminal;
 
 /// Largest file that is looked at as an existing detached signature, in bytes.
 const MAX_SIGNATURE: u64 = 64 * 1024;
-
-/// What is made of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shape {
-    Detached(Encoding),
-    Clear,
-    Inline(Encoding),
-}
-
-impl Shape {
-    fn of(args: &SignOpenpgp) -> Self {
-        let encoding = if args.no_armor { Encoding::Binary } else { Encoding::Armor };
-        match (args.clear, args.inline) {
-            (true, _) => Self::Clear,
-            (_, true) => Self::Inline(encoding),
-            _ => Self::Detached(encoding),
-        }
-    }
-
-    /// What is appended to a file's name; gpg's habits.
-    const fn suffix(self) -> &'static str {
-        match self {
-            Self::Clear | Self::Detached(Encoding::Armor) | Self::Inline(Encoding::Armor) => ".asc",
-            Self::Detached(Encoding::Binary) => ".sig",
-            Self::Inline(Encoding::Binary) => ".gpg",
-        }
-    }
-}
 
 /// What all files share.
 struct Job {
@@ -64,7 +34,7 @@ struct Job {
 }
 
 pub(crate) async fn run(global: &Global, args: SignOpenpgp, terminal: &Terminal) -> Result<Exit, Failure> {
-    let shape = Shape::of(&args);
+    let shape = shape_of(&args);
     let what = sources(&args)?;
     if let Sources::One(_, Output::Stdout) = what {
         terminal.keep_stdout_for_product();
@@ -101,6 +71,15 @@ pub(crate) async fn run(global: &Global, args: SignOpenpgp, terminal: &Terminal)
             };
             files::each(terminal, paths, work).await
         }
+    }
+}
+
+fn shape_of(args: &SignOpenpgp) -> Shape {
+    let encoding = if args.no_armor { Encoding::Binary } else { Encoding::Armor };
+    match (args.clear, args.inline) {
+        (true, _) => Shape::Clear,
+        (_, true) => Shape::Inline(encoding),
+        _ => Shape::Detached(encoding, Content::Binary),
     }
 }
 
@@ -153,7 +132,7 @@ async fn to_file(job: Arc<Job>, input: Input, output: PathBuf) -> Result<Done, F
             .detail("key", job.signer.key().as_str())
             .detail("fingerprint", job.key.fingerprint().to_string())
     };
-    if let (Shape::Detached(_), Input::File(path), Some(_)) = (job.shape, &input, &job.certificate) {
+    if let (Shape::Detached(..), Input::File(path), Some(_)) = (job.shape, &input, &job.certificate) {
         let (job, path, output) = (Arc::clone(&job), path.clone(), output.clone());
         if blocking(move || Ok(is_signed(&job, &path, &output))).await? {
             return Ok(done(Deed::AlreadySigned).text("by this key, left alone"));
@@ -188,60 +167,16 @@ async fn make(job: &Arc<Job>, input: Input, output: File) -> Result<(), Failure>
     let artifact = artifact_name(&path);
     let begun = blocking({
         let (job, path) = (Arc::clone(job), path.clone());
-        move || begin(&job, &input, output).map_err(|error| failure(&path, &error))
+        move || {
+            let data = open(&input).map_err(|error| failure(&path, &Error::Read(error)))?;
+            let begun = shape::begin(job.shape, &job.key, job.hash, now(), data, output);
+            begun.map_err(|error| failure(&path, &error))
+        }
     });
     let begun = begun.await?;
     let raw = job.signer.sign(Artifact::named(&artifact), begun.scheme, &[begun.digest]).await?;
     let raw = raw.into_iter().next().unwrap_or_default();
-    blocking(move || (begun.finish)(&raw).map_err(|error| failure(&path, &error))).await
-}
-
-/// An artifact that lacks only its raw signature.
-struct Begun {
-    scheme: Scheme,
-    digest: Digest,
-    finish: Finish,
-}
-
-/// Writes what lacks the raw signature.
-type Finish = Box<dyn FnOnce(&[u8]) -> Result<(), Error> + Send>;
-
-fn begin(job: &Job, input: &Input, mut output: File) -> Result<Begun, Error> {
-    let (key, hash, created) = (&job.key, job.hash, now());
-    let data = open(input).map_err(Error::Read)?;
-    Ok(match job.shape {
-        Shape::Detached(encoding) => {
-            let pending = detached(key, hash, created, Content::Binary, data)?;
-            Begun {
-                scheme: pending.scheme(),
-                digest: pending.digest().clone(),
-                finish: Box::new(move |raw| {
-                    let packet = pending.finish(raw)?;
-                    let bytes = match encoding {
-                        Encoding::Binary => packet,
-                        Encoding::Armor => armor_signature(&packet)?,
-                    };
-                    output.write_all(&bytes).map_err(Error::Write)
-                }),
-            }
-        }
-        Shape::Clear => {
-            let started = cleartext(key, hash, created, data, io::BufWriter::new(output))?;
-            Begun {
-                scheme: started.scheme(),
-                digest: started.digest().clone(),
-                finish: Box::new(move |raw| started.finish(raw).map(drop)),
-            }
-        }
-        Shape::Inline(encoding) => {
-            let started = inline(key, hash, created, encoding, data, io::BufWriter::new(output))?;
-            Begun {
-                scheme: started.scheme(),
-                digest: started.digest().clone(),
-                finish: Box::new(move |raw| started.finish(raw).map(drop)),
-            }
-        }
-    })
+    blocking(move || (begun.finish)(&raw).map(drop).map_err(|error| failure(&path, &error))).await
 }
 
 fn open(input: &Input) -> io::Result<Box<dyn Read>> {
@@ -266,7 +201,7 @@ fn shown(input: &Input) -> &Path {
 }
 
 /// What went wrong with a signature, with the path and the next step.
-pub(super) fn failure(path: &Path, error: &Error) -> Failure {
+pub(crate) fn failure(path: &Path, error: &Error) -> Failure {
     let told = |exit| Failure::new(exit, format!("{}: {}", path.display(), chain(error)));
     match error {
         Error::Read(source) if source.kind() == io::ErrorKind::IsADirectory => {
