@@ -9,10 +9,14 @@
 //! assert_eq!(said.stdout, "release  rsa2048\n");
 //! ```
 
+mod documents;
 mod house;
 mod process;
+mod recorder;
 pub mod requests;
 pub mod tools;
 
+pub use documents::Page;
 pub use house::{Builder, House, PIN_PATIENCE};
 pub use process::{Output, STAND_INS, capped, program, run};
+pub use recorder::Recorder;
