@@ -101,7 +101,6 @@ fn failures_end_and_read_as_those_of_gpg() {
         "-b -o - nothing",
         "--clearsign -o - nothing",
         "--bogus -b f",
-        "--sig-no -b f",
         "-b --output",
         "--digest-algo bogus -b f",
         "-s f f",
@@ -165,17 +164,11 @@ fn what_does_not_sign_is_the_real_gpgs_and_a_loop_is_noticed() {
         .succeeded();
     let said = house.shell(&format!("{home} PATH=$PWD/links:$PATH gpg --list-keys")).text();
     assert!(said.contains("k@example.org"), "{said}");
-    house
-        .shell(
-            "mkdir script; printf '#!/bin/sh\\nexec chancery-gpg \"$@\"\\n' >script/gpg; chmod +x script/gpg",
-        )
-        .succeeded();
-    let said = house.shell("PATH=$PWD/script:$PATH chancery-gpg --list-keys").failed(2).stderr;
-    assert_eq!(
-        said,
-        "chancery-gpg: error: `--list-keys` does not sign, and the gpg that it was handed to is chancery-gpg again\n\
-         chancery-gpg: hint: let the PATH lead to the real gpg\n"
-    );
+    let script =
+        "mkdir script; printf '#!/bin/sh\\nexec chancery-gpg \"$@\"\\n' >script/gpg; chmod +x script/gpg";
+    house.shell(script).succeeded();
+    let said = house.shell(&format!("{home} PATH=$PWD/script:$PATH gpg --list-keys")).text();
+    assert!(said.contains("k@example.org"), "{said}");
 }
 
 #[test]
@@ -259,7 +252,7 @@ fn data_and_signatures_go_through_every_kind_of_file() {
     let said = verify("chancery-gpg -u k -b -o /dev/null --status-file f.status f; cat f.status");
     assert!(said.stdout.contains("SIG_CREATED D 22 10 00 "), "{}", said.stdout);
     // Status lines go behind what a file holds already, and a descriptor that is none is noticed.
-    let said = verify("echo first >f.status; chancery-gpg -u k -b f --status-fd 4 4>>f.status");
+    let said = verify("echo first >f.status; chancery-gpg --status-fd 4 -u k -b f 4>>f.status");
     assert_eq!(said.stderr, "");
     house.shell("chancery-gpg -u k --status-fd 9 -b f").failed(2);
 

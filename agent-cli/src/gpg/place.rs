@@ -40,8 +40,14 @@ impl Target {
                 path.into()
             }
         };
-        // What is wrong with a place that cannot be looked at, writing will tell.
-        let Ok(metadata) = fs::metadata(&path) else { return Ok(Self::File(path)) };
+        let metadata = match fs::metadata(&path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !folder(&path).is_dir() => {
+                return Err(Stop::new(Failure::file("write", &path, &error), Code::NOT_FOUND));
+            }
+            // A new file; whatever else is wrong with its place, writing will tell.
+            Err(_) => return Ok(Self::File(path)),
+        };
         if path != Path::new("/dev/null") {
             may_replace(&path, request.existing)?;
         }
@@ -78,6 +84,10 @@ impl Place {
             }
         }
     }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }
 
 fn may_replace(path: &Path, existing: Existing) -> Result<(), Stop> {
@@ -143,6 +153,7 @@ mod tests {
             ("-b --no @/old", Err(Code::EXISTS)),
             ("-b --batch --yes @/old", Ok("old.sig")),
             ("-b --batch -o @ -", Err(Code::EXISTS)),
+            ("-b -o @/nowhere/f.sig -", Err(Code::NOT_FOUND)),
         ] {
             assert_eq!(target(folder.path(), line), expected.map(str::to_owned), "{line}");
         }
