@@ -9,6 +9,7 @@ mod values;
 
 use std::path::PathBuf;
 
+use chancery_formats::ssh::{MessageHash, Namespace};
 use chancery_protocol::{ADMIN_SOCKET, AGENT_SOCKET, Algorithm, Format, Hash, KeyName};
 use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Parser, Subcommand};
@@ -125,6 +126,9 @@ pub(crate) struct KeyShow {
     /// Write the public key in PEM (SubjectPublicKeyInfo) and nothing else
     #[arg(long)]
     pub(crate) pem: bool,
+    /// Write the public key as a line of OpenSSH, with the key's name as its comment, and nothing else
+    #[arg(long, conflicts_with = "pem")]
+    pub(crate) ssh: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -208,6 +212,11 @@ pub(crate) enum SignCommand {
     /// alone. The package is replaced in one step by a copy with the same mode, owner, times and extended attributes,
     /// or left as it was if anything fails; hard links to it keep the unsigned package.
     Rpm(SignRpm),
+    /// Sign files with SSH signatures, as `ssh-keygen -Y sign` does
+    ///
+    /// Without FILE, the standard input is signed to the standard output. A signature is written to FILE.sig.
+    /// `ssh-keygen -Y verify` is the judge.
+    Ssh(SignSsh),
 }
 
 #[derive(Debug, clap::Args)]
@@ -273,6 +282,25 @@ pub(crate) struct SignRpm {
     /// The packages
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SignSsh {
+    /// The key's name
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) key: KeyName,
+    /// What the signatures are for; verifiers have to expect the same
+    #[arg(long, short, value_name = "NAMESPACE", default_value = "file")]
+    pub(crate) namespace: Namespace,
+    /// The hash of the message; the key signs with a hash of its own
+    #[arg(long, value_name = "HASH", value_parser = values::message_hashes(), default_value = MessageHash::default().as_str())]
+    pub(crate) digest: MessageHash,
+    /// Where to write it, for one file; `-` is the standard output
+    #[arg(long, short, value_name = "OUT")]
+    pub(crate) output: Option<Output>,
+    /// The files; `-`, or none, is the standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<Input>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -383,6 +411,9 @@ mod tests {
             "chancery sign openpgp --key release --clear -o InRelease Release",
             "chancery sign rpm --key release a.rpm b.rpm --in-place --json",
             "chancery sign rpm --key release --v3 --v6 --keep-existing a.rpm",
+            "chancery key show release --ssh",
+            "chancery sign ssh --key release --namespace git",
+            "chancery sign ssh --key release a.tar.gz b.tar.gz",
             "chancery verify rpm --cert release.asc a.rpm",
             "chancery verify openpgp --key release SHA256SUMS",
             "chancery audit verify /var/log/chancery",
@@ -411,6 +442,9 @@ mod tests {
             "chancery sign rpm --key release",
             "chancery sign rpm --key release --header-only --v3 a.rpm",
             "chancery sign rpm --key release --keep-existing --replace a.rpm",
+            "chancery key show release --ssh --pem",
+            "chancery sign ssh --key release --namespace a,b a.tar.gz",
+            "chancery sign ssh --key release --digest sha384 a.tar.gz",
             "chancery verify rpm a.rpm",
             "chancery keys --wait 0",
         ] {

@@ -12,6 +12,7 @@ mod man;
 mod reload;
 pub(crate) mod sign_openpgp;
 mod sign_rpm;
+mod sign_ssh;
 mod status;
 mod verify_openpgp;
 mod verify_rpm;
@@ -32,6 +33,7 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Exit, Failure
         Command::Openpgp(OpenpgpCommand::MakeCert(args)) => make_cert::run(global, args, terminal).await,
         Command::Sign(SignCommand::Openpgp(args)) => sign_openpgp::run(global, args, terminal).await,
         Command::Sign(SignCommand::Rpm(args)) => sign_rpm::run(global, args, terminal).await,
+        Command::Sign(SignCommand::Ssh(args)) => sign_ssh::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Openpgp(args)) => verify_openpgp::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Rpm(args)) => verify_rpm::run(global, args, terminal).await,
         Command::Audit(AuditCommand::Verify(args)) => audit_verify::run(&args, terminal),

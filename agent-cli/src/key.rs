@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use chancery_formats::openpgp::{Certificate, SigningKey};
+use chancery_formats::ssh;
 use chancery_protocol::agent::{Agent, KeyDescription};
 use chancery_protocol::client::Client;
 use chancery_protocol::{Algorithm, CertificateKind, Format, KeyName, PublicKey, Scheme};
@@ -124,6 +125,12 @@ impl Key {
             }
         };
         key.map_err(|error| Failure::new(Exit::Failed, format!("key `{}`: {}", self.name, chain(&error))))
+    }
+
+    /// The key as SSH sees it.
+    pub(crate) fn ssh(&self) -> Result<ssh::SigningKey, Failure> {
+        ssh::SigningKey::new(self.algorithm, &self.public)
+            .map_err(|error| Failure::new(Exit::Failed, format!("key `{}`: {}", self.name, chain(&error))))
     }
 }
 

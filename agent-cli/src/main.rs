@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`args`] (what can be asked), [`commands`] (one file each), [`daemon`] (the way to chanceryd and
 //! its refusals in words), [`signer`], [`files`] (many files at a time), [`output`] (how a file is replaced), and
-//! [`terminal`], the only file that prints. [`gpg`] is the face that stands in for gpg.
+//! [`terminal`], the only file that prints. [`gpg`] and [`ssh_keygen`] are the faces that stand in for those programs.
 
 mod args;
 mod checkpoint;
@@ -18,9 +18,13 @@ mod lane;
 mod output;
 mod shape;
 mod signer;
+mod sources;
+mod ssh;
+mod ssh_keygen;
 mod terminal;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -37,7 +41,11 @@ fn main() -> ExitCode {
     if gpg::is_meant(&arguments) {
         return gpg::main(&arguments);
     }
-    chancery(commands::integrate::instead_of_help(arguments)).into()
+    let name = arguments.first().and_then(|program| Path::new(program).file_name());
+    match name.and_then(OsStr::to_str) {
+        Some(ssh_keygen::NAME) => ssh_keygen::run(&arguments),
+        _ => chancery(commands::integrate::instead_of_help(arguments)).into(),
+    }
 }
 
 fn chancery(arguments: Vec<OsString>) -> Exit {
@@ -46,20 +54,21 @@ fn chancery(arguments: Vec<OsString>) -> Exit {
         Err(error) => return terminal::usage(&error),
     };
     let terminal = Terminal::new(&args.global);
-    match run(args, &terminal) {
+    match block_on(commands::run(args, &terminal)) {
         Ok(exit) => exit,
         Err(failure) => terminal.fail(&failure),
     }
 }
 
-fn run(args: Args, terminal: &Terminal) -> Result<Exit, Failure> {
+/// Runs `work` to its end.
+fn block_on(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     // One thread for the socket, a few for files: little memory, and signatures are waited for, not computed, here.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(files::blocking_threads())
         .build()
         .map_err(|error| Failure::new(Exit::Failed, format!("the event loop cannot start: {error}")))?;
-    let outcome = runtime.block_on(commands::run(args, terminal));
+    let outcome = runtime.block_on(work);
     // After an interruption a thread may still hash a large file, or wait for a terminal's input.
     runtime.shutdown_timeout(LAST_WRITES);
     outcome

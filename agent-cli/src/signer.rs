@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chancery_protocol::agent::{Agent, Context, Sign};
+use chancery_protocol::agent::{Agent, Context, Sign, SignMessage};
 use chancery_protocol::client::Client;
 use chancery_protocol::{ByteBuf, Digest, Format, KeyName, Scheme};
 
@@ -55,15 +55,36 @@ impl Signer {
             key: self.key.clone(),
             scheme: scheme.code(),
             digests: digests.iter().map(|digest| ByteBuf::from(digest.bytes())).collect(),
-            context: Context {
-                format: self.format.code(),
-                artifact: cut(artifact.name),
-                artifact_digest: ByteBuf::from(artifact.digest.map(Digest::bytes).unwrap_or_default()),
-                build: self.build.clone(),
-            },
+            context: self.context(artifact),
             extensions: Vec::new(),
         };
         self.client.sign(request).await.map_err(|error| failure(error, &Asked::about(&self.key)))
+    }
+
+    /// A raw signature over a message about an artifact, for a scheme that hashes inside.
+    pub(crate) async fn sign_message(
+        &self,
+        artifact: Artifact<'_>,
+        scheme: Scheme,
+        message: &[u8],
+    ) -> Result<Vec<u8>, Failure> {
+        let request = SignMessage {
+            key: self.key.clone(),
+            scheme: scheme.code(),
+            message: ByteBuf::from(message),
+            context: self.context(artifact),
+            extensions: Vec::new(),
+        };
+        self.client.sign_message(request).await.map_err(|error| failure(error, &Asked::about(&self.key)))
+    }
+
+    fn context(&self, artifact: Artifact<'_>) -> Context {
+        Context {
+            format: self.format.code(),
+            artifact: cut(artifact.name),
+            artifact_digest: ByteBuf::from(artifact.digest.map(Digest::bytes).unwrap_or_default()),
+            build: self.build.clone(),
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ use serde_json::{Map, Value, json};
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::failure::{Failure, plain};
+
+/// Longest answer to a question, in bytes.
+const MAX_ANSWER: u64 = 1024;
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,15 @@ impl Terminal {
             (true, false) => Voice::Json,
             (true, true) => Voice::QuietJson,
         };
+        Self::with(voice)
+    }
+
+    /// A terminal that was told nothing of how to speak.
+    pub(crate) fn plain() -> Self {
+        Self::with(Voice::Plain)
+    }
+
+    fn with(voice: Voice) -> Self {
         Self { voice, lines: Cell::new(Stream::Stdout), bar: RefCell::new(None) }
     }
 
@@ -134,6 +146,25 @@ impl Terminal {
         written.map_err(|error| {
             Failure::new(Exit::Failed, format!("cannot write to the standard output: {}", plain(&error)))
         })
+    }
+
+    /// Asks in ssh-keygen's words whether the file at `place` may be replaced; the end of the input is a no.
+    pub(crate) fn confirms_overwriting(&self, place: &Path) -> Result<bool, Failure> {
+        let mut answer = String::new();
+        let asked = write!(
+            io::stdout(),
+            "{} already exists.\nOverwrite (y/n)? ",
+            clean(&place.display().to_string())
+        )
+        .and_then(|()| io::stdout().flush())
+        .and_then(|()| io::stdin().lock().take(MAX_ANSWER).read_line(&mut answer));
+        asked.map_err(|error| {
+            Failure::new(
+                Exit::Failed,
+                format!("{}: cannot ask whether to replace it: {}", place.display(), plain(&error)),
+            )
+        })?;
+        Ok(answer.starts_with(['y', 'Y']))
     }
 
     /// Shows a bar of `total` files if there is a person to see it.

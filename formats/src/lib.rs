@@ -18,3 +18,5 @@
 pub mod openpgp;
 #[cfg(feature = "rpm")]
 pub mod rpm;
+#[cfg(feature = "ssh")]
+pub mod ssh;

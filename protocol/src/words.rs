@@ -254,6 +254,8 @@ words! {
         Health = "health",
         /// Anything else: a bare signature.
         Raw = "raw",
+        /// An SSH signature over data (OpenSSH, PROTOCOL.sshsig).
+        Ssh = "ssh",
     }
 }
 

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use chancery_formats::ssh::MessageHash;
 use chancery_protocol::agent::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::civil::Date;
@@ -16,6 +17,14 @@ where
     T: Copy + FromStr<Err = chancery_protocol::UnknownWord> + Send + Sync + 'static,
 {
     PossibleValuesParser::new(all.iter().map(|&word| text(word))).try_map(|word| word.parse::<T>())
+}
+
+/// A parser for the hashes of messages in SSH signatures.
+pub(super) fn message_hashes() -> impl TypedValueParser<Value = MessageHash> {
+    let names = MessageHash::ALL.iter().map(|hash| hash.as_str());
+    PossibleValuesParser::new(names).try_map(|word| {
+        MessageHash::ALL.iter().copied().find(|hash| hash.as_str() == word).ok_or("it is no hash of messages")
+    })
 }
 
 /// A build id that fits the wire.

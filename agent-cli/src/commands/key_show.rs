@@ -21,6 +21,11 @@ pub(crate) async fn run(global: &Global, args: &KeyShow, terminal: &Terminal) ->
         terminal.product(pem("PUBLIC KEY", &key.spki)?.as_bytes())?;
         return Ok(Exit::Done);
     }
+    if args.ssh {
+        let line = format!("{}\n", key.ssh()?.line(key.name.as_str()));
+        terminal.product(line.as_bytes())?;
+        return Ok(Exit::Done);
+    }
     let certificate = key.certificate(&client).await?;
     let fingerprint = key.openpgp(certificate.as_ref()).ok().map(|key| key.fingerprint());
     terminal.answer(
@@ -85,6 +90,7 @@ fn json(
         "certificates": words(&key.certificates, CertificateKind::as_str),
         "uri": key.uri,
         "public_key": pem("PUBLIC KEY", &key.spki)?,
+        "ssh_public_key": key.ssh()?.line(key.name.as_str()),
     }))
 }
 

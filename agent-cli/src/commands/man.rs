@@ -11,6 +11,7 @@ use crate::args::{Args, Output};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output;
+use crate::ssh_keygen::{self, SshKeygen};
 use crate::terminal::Terminal;
 
 pub(crate) fn run(folder: &Path, terminal: &Terminal) -> Result<Exit, Failure> {
@@ -19,6 +20,9 @@ pub(crate) fn run(folder: &Path, terminal: &Terminal) -> Result<Exit, Failure> {
     root.build();
     let mut pages = Vec::new();
     write(&root, "chancery", folder, terminal, &mut pages)?;
+    let mut ssh_keygen = SshKeygen::command();
+    ssh_keygen.build();
+    write(&ssh_keygen, ssh_keygen::NAME, folder, terminal, &mut pages)?;
     terminal.news(
         format_args!("{}: {} man pages", folder.display(), pages.len()),
         &json!({ "folder": folder.to_string_lossy(), "pages": pages }),

@@ -18,6 +18,7 @@ use crate::key::Key;
 use crate::output::Replacement;
 use crate::shape::{self, Shape};
 use crate::signer::{Artifact, Signer, artifact_name};
+use crate::sources::{Sources, beside};
 use crate::terminal::Terminal;
 
 /// Largest file that is looked at as an existing detached signature, in bytes.
@@ -35,7 +36,7 @@ struct Job {
 
 pub(crate) async fn run(global: &Global, args: SignOpenpgp, terminal: &Terminal) -> Result<Exit, Failure> {
     let shape = shape_of(&args);
-    let what = sources(&args)?;
+    let what = Sources::of(&args.files, args.output.as_ref())?;
     if let Sources::One(_, Output::Stdout) = what {
         terminal.keep_stdout_for_product();
     }
@@ -65,9 +66,8 @@ pub(crate) async fn run(global: &Global, args: SignOpenpgp, terminal: &Terminal)
         }
         Sources::Many(paths) => {
             let work = |path: PathBuf| {
-                let mut output = path.clone().into_os_string();
-                output.push(shape.suffix());
-                to_file(Arc::clone(&job), Input::File(path), output.into())
+                let output = beside(&path, shape.suffix());
+                to_file(Arc::clone(&job), Input::File(path), output)
             };
             files::each(terminal, paths, work).await
         }
@@ -83,39 +83,9 @@ fn shape_of(args: &SignOpenpgp) -> Shape {
     }
 }
 
-/// What is signed, and where to.
-enum Sources {
-    One(Input, Output),
-    /// Each to a file beside it.
-    Many(Vec<PathBuf>),
-}
-
-fn sources(args: &SignOpenpgp) -> Result<Sources, Failure> {
-    let wrong = |error: &str, hint: &str| Err(Failure::new(Exit::Usage, error).hint(hint));
-    match (args.files.as_slice(), &args.output) {
-        ([] | [Input::Stdin], output) => {
-            Ok(Sources::One(Input::Stdin, output.clone().unwrap_or(Output::Stdout)))
-        }
-        ([input], Some(output)) => Ok(Sources::One(input.clone(), output.clone())),
-        (_, Some(_)) => {
-            wrong("`--output` is for one file", "leave it out: each signature goes beside its file")
-        }
-        (inputs, None) => {
-            let paths = inputs.iter().map(|input| match input {
-                Input::File(path) => Some(path.clone()),
-                Input::Stdin => None,
-            });
-            match paths.collect() {
-                Some(paths) => Ok(Sources::Many(paths)),
-                None => wrong("`-`, the standard input, cannot stand among files", "sign it on its own"),
-            }
-        }
-    }
-}
-
 /// Signs to a file without a name, so that nothing is written to the standard output unless all went well.
 async fn to_spool(job: &Arc<Job>, input: Input) -> Result<File, Failure> {
-    let shown = shown(&input).to_owned();
+    let shown = input.shown().to_owned();
     let spool =
         tempfile::tempfile().map_err(|error| Failure::file("write in", &std::env::temp_dir(), &error))?;
     let copy = spool.try_clone().map_err(|error| Failure::file("write", &shown, &error))?;
@@ -163,12 +133,12 @@ fn is_signed(job: &Job, path: &Path, output: &Path) -> bool {
 
 /// Signs `input` into `output`: read and hashed on a thread, signed by the daemon, finished on a thread.
 async fn make(job: &Arc<Job>, input: Input, output: File) -> Result<(), Failure> {
-    let path = shown(&input).to_owned();
+    let path = input.shown().to_owned();
     let artifact = artifact_name(&path);
     let begun = blocking({
         let (job, path) = (Arc::clone(job), path.clone());
         move || {
-            let data = open(&input).map_err(|error| failure(&path, &Error::Read(error)))?;
+            let data = input.open().map_err(|error| failure(&path, &Error::Read(error)))?;
             let begun = shape::begin(job.shape, &job.key, job.hash, now(), data, output);
             begun.map_err(|error| failure(&path, &error))
         }
@@ -177,27 +147,6 @@ async fn make(job: &Arc<Job>, input: Input, output: File) -> Result<(), Failure>
     let raw = job.signer.sign(Artifact::named(&artifact), begun.scheme, &[begun.digest]).await?;
     let raw = raw.into_iter().next().unwrap_or_default();
     blocking(move || (begun.finish)(&raw).map(drop).map_err(|error| failure(&path, &error))).await
-}
-
-fn open(input: &Input) -> io::Result<Box<dyn Read>> {
-    Ok(match input {
-        Input::Stdin => Box::new(io::stdin().lock()),
-        Input::File(path) => {
-            let file = File::open(path)?;
-            if file.metadata()?.is_dir() {
-                return Err(io::ErrorKind::IsADirectory.into());
-            }
-            Box::new(file)
-        }
-    })
-}
-
-/// The input's name in messages and the audit trail.
-fn shown(input: &Input) -> &Path {
-    match input {
-        Input::Stdin => Path::new("stdin"),
-        Input::File(path) => path,
-    }
 }
 
 /// What went wrong with a signature, with the path and the next step.

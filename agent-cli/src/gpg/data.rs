@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use chancery_protocol::{Digest, Format, Hash};
 use sequoia_openpgp::crypto::hash::Context;
@@ -35,10 +35,10 @@ struct Header {
 
 impl Data {
     pub(super) fn open(input: &Input) -> Result<Self, Stop> {
-        let path = shown(input);
+        let path = input.shown();
         let failed = |error: io::Error| {
             let code = if error.kind() == io::ErrorKind::NotFound { Code::NOT_FOUND } else { Code::GENERAL };
-            Stop::new(Failure::file("read", &path, &error), code)
+            Stop::new(Failure::file("read", path, &error), code)
         };
         let source: Box<dyn Read> = match input {
             Input::Stdin => Box::new(io::stdin().lock()),
@@ -90,14 +90,6 @@ fn header_len(intro: &[u8]) -> Option<u64> {
     intro.starts_with(&HEADER_MAGIC).then_some(HEADER_INTRO as u64 + entries * HEADER_ENTRY + data)
 }
 
-/// The input in messages.
-pub(super) fn shown(input: &Input) -> PathBuf {
-    match input {
-        Input::Stdin => PathBuf::from("stdin"),
-        Input::File(path) => path.clone(),
-    }
-}
-
 /// The artifact in the audit trail. rpmsign pipes a package's header and wants `PACKAGE.rpm.sig`; of other data the
 /// input's name is told, or what the output is called if only that has a name.
 pub(super) fn artifact(format: Format, input: &Input, output: Option<&Output>) -> String {
@@ -110,7 +102,7 @@ pub(super) fn artifact(format: Format, input: &Input, output: Option<&Output>) -
         (Format::Rpm, _, Some(Output::File(path))) | (_, Input::Stdin, Some(Output::File(path))) => {
             from_output(path)
         }
-        _ => artifact_name(&shown(input)),
+        _ => artifact_name(input.shown()),
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn run(
     let target = Target::of(&request)?;
 
     status.begin_signing(hash);
-    let (shown, created) = (data::shown(&request.input), now());
+    let (shown, created) = (request.input.shown().to_owned(), now());
     let failed = |error: Error| sign_openpgp::failure(&shown, &error);
     let spool = SpooledTempFile::new(IN_MEMORY);
     let begun = shape::begin(request.shape, &chosen.signing, hash, created, &mut data, spool);

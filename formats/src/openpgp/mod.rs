@@ -42,11 +42,13 @@ pub use pending::Pending;
 pub use stream::Started;
 pub use verify::{Verified, verify_detached, verify_message};
 
-#[cfg(feature = "rpm")]
+#[cfg(feature = "ssh")]
+pub(crate) use pending::numbers;
+#[cfg(any(feature = "rpm", feature = "ssh"))]
 pub(crate) use {
     error::library,
-    key::seconds,
-    pending::{Draft, digest, hash_algorithm},
+    pending::{digest, hash_algorithm},
     stream::feed,
-    verify::issuer,
 };
+#[cfg(feature = "rpm")]
+pub(crate) use {key::seconds, pending::Draft, verify::issuer};
