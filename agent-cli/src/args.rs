@@ -10,6 +10,7 @@ mod values;
 use std::path::PathBuf;
 
 use chancery_formats::ssh::{MessageHash, Namespace};
+use chancery_formats::x509::{Profile, Subject};
 use chancery_protocol::{ADMIN_SOCKET, AGENT_SOCKET, Algorithm, Format, Hash, KeyName};
 use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Parser, Subcommand};
@@ -17,6 +18,9 @@ use clap::{ArgGroup, Parser, Subcommand};
 use crate::commands::integrate;
 
 pub(crate) use values::{Allow, Expires, Input, Output};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
 
 /// Signs packages and files with keys that live in a PKCS#11 token behind chanceryd
 ///
@@ -64,6 +68,20 @@ pub(crate) struct Global {
 
 const GLOBAL: &str = "Options of every command";
 
+impl Global {
+    /// The options of a stand-in, whose command line is another tool's: the environment's, and defaults.
+    pub(crate) fn of_environment() -> Result<Self, Failure> {
+        #[derive(Debug, Parser)]
+        struct Environment {
+            #[command(flatten)]
+            global: Global,
+        }
+        let wrong =
+            |error: clap::Error| Failure::new(Exit::Usage, error.render().to_string().trim().to_owned());
+        Environment::try_parse_from(["chancery"]).map(|given| given.global).map_err(wrong)
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List the keys that you may use
@@ -74,6 +92,9 @@ pub(crate) enum Command {
     /// Make OpenPGP certificates
     #[command(subcommand)]
     Openpgp(OpenpgpCommand),
+    /// Make X.509 certificates and requests
+    #[command(subcommand)]
+    X509(X509Command),
     /// Sign artifacts
     #[command(subcommand)]
     Sign(SignCommand),
@@ -199,6 +220,59 @@ pub(crate) struct MakeCert {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum X509Command {
+    /// Make a self-signed X.509 certificate of a key, once, and store it with the key (operators)
+    ///
+    /// The certificate's signature is made by the key itself, in its token. If one is stored already, that one is
+    /// written.
+    SelfSign(SelfSign),
+    /// Write a certification request (PKCS#10), for a certificate that somebody else makes
+    Csr(Csr),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SelfSign {
+    /// The key's name
+    pub(crate) name: KeyName,
+    /// Whose key it is: `CN=Example, O=Example Org` (RFC 4514) or `/O=Example Org/CN=Example` (openssl)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) subject: Subject,
+    /// What the key is for: kernel modules, UEFI Secure Boot, or code in general
+    #[arg(long, value_parser = values::words(&Profile::ALL, Profile::as_str))]
+    pub(crate) profile: Profile,
+    /// When the certificate expires: `2y`, `18mo`, `90d`, `2028-12-31` or `never`; otherwise with the key's policy
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) expires: Option<Expires>,
+    /// The hash of its signature; otherwise the one that suits the key
+    #[arg(long, value_name = "HASH", value_parser = values::words(Hash::ALL, Hash::as_str))]
+    pub(crate) digest: Option<Hash>,
+    /// Write DER instead of PEM
+    #[arg(long)]
+    pub(crate) no_armor: bool,
+    /// Where to write it; `-` is the standard output
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Csr {
+    /// The key's name
+    pub(crate) name: KeyName,
+    /// Whose key it is: `CN=Example, O=Example Org` (RFC 4514) or `/O=Example Org/CN=Example` (openssl)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) subject: Subject,
+    /// The hash of its signature; otherwise the one that suits the key
+    #[arg(long, value_name = "HASH", value_parser = values::words(Hash::ALL, Hash::as_str))]
+    pub(crate) digest: Option<Hash>,
+    /// Write DER instead of PEM
+    #[arg(long)]
+    pub(crate) no_armor: bool,
+    /// Where to write it; `-` is the standard output
+    #[arg(long, short, value_name = "FILE", default_value = "-")]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum SignCommand {
     /// Sign files with OpenPGP: detached, cleartext or inline
     ///
@@ -217,6 +291,13 @@ pub(crate) enum SignCommand {
     /// Without FILE, the standard input is signed to the standard output. A signature is written to FILE.sig.
     /// `ssh-keygen -Y verify` is the judge.
     Ssh(SignSsh),
+    /// Sign Linux kernel modules
+    ///
+    /// The signature is appended as the kernel's scripts/sign-file does it, in place of those that are there. A module
+    /// that the key has signed already is left alone. Compressed modules (.ko.xz, .ko.zst, .ko.gz) are signed inside,
+    /// and compressed again as the kernel's build does it. A module is replaced in one step by a copy with the same
+    /// mode, owner, times and extended attributes, or left as it was if anything fails.
+    Module(SignModule),
 }
 
 #[derive(Debug, clap::Args)]
@@ -303,6 +384,25 @@ pub(crate) struct SignSsh {
     pub(crate) files: Vec<Input>,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct SignModule {
+    /// The key's name
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) key: KeyName,
+    /// The hash, the kernel's CONFIG_MODULE_SIG_HASH
+    #[arg(long, visible_alias = "digest", value_name = "HASH", default_value = "sha512", value_parser = values::words(Hash::ALL, Hash::as_str))]
+    pub(crate) hash: Hash,
+    /// The key's X.509 certificate, PEM or DER; otherwise the one that is stored with the key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Append after signatures that are there, as sign-file does, instead of replacing them
+    #[arg(long)]
+    pub(crate) stack: bool,
+    /// The modules
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum VerifyCommand {
     /// Verify OpenPGP signatures
@@ -314,6 +414,11 @@ pub(crate) enum VerifyCommand {
     ///
     /// `rpm -Kv` is the judge of a package; this is a convenience that needs no rpm database.
     Rpm(VerifyRpm),
+    /// Verify the signatures of Linux kernel modules
+    ///
+    /// The last signature is looked at, as the kernel does it, and dates of certificates do not count. The kernel is the
+    /// judge of a module; this is a convenience that needs no kernel with the certificate in its keyring.
+    Module(VerifyModule),
 }
 
 /// Where the certificates come from.
@@ -348,6 +453,20 @@ pub(crate) struct VerifyRpm {
     #[command(flatten)]
     pub(crate) certificates: Certificates,
     /// The packages
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("certificates").required(true).multiple(true))]
+pub(crate) struct VerifyModule {
+    /// A file with an X.509 certificate, PEM or DER
+    #[arg(long, value_name = "FILE", group = "certificates")]
+    pub(crate) cert: Vec<PathBuf>,
+    /// A key whose stored X.509 certificate is used
+    #[arg(long, short, value_name = "NAME", group = "certificates")]
+    pub(crate) key: Vec<KeyName>,
+    /// The modules
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
 }
@@ -415,6 +534,10 @@ mod tests {
             "chancery sign ssh --key release --namespace git",
             "chancery sign ssh --key release a.tar.gz b.tar.gz",
             "chancery verify rpm --cert release.asc a.rpm",
+            "chancery x509 self-sign modules --subject CN=Modules --profile module --expires never -o modules.pem",
+            "chancery x509 csr modules --subject /O=Example/CN=Modules --no-armor -o modules.csr",
+            "chancery sign module --key modules --hash sha256 --cert modules.pem --stack a.ko b.ko.xz",
+            "chancery verify module --cert a.pem --cert b.pem --key modules a.ko",
             "chancery verify openpgp --key release SHA256SUMS",
             "chancery audit verify /var/log/chancery",
             "chancery status --watch 5 --admin-socket /tmp/s",
@@ -446,6 +569,10 @@ mod tests {
             "chancery sign ssh --key release --namespace a,b a.tar.gz",
             "chancery sign ssh --key release --digest sha384 a.tar.gz",
             "chancery verify rpm a.rpm",
+            "chancery x509 self-sign modules --subject CN=Modules",
+            "chancery x509 self-sign modules --subject Modules --profile module",
+            "chancery sign module --key modules --hash sha1 a.ko",
+            "chancery verify module a.ko",
             "chancery keys --wait 0",
         ] {
             assert!(parse(line).is_err(), "{line}");

@@ -2,6 +2,7 @@
 
 mod audit_verify;
 mod completions;
+mod csr;
 pub(crate) mod integrate;
 mod key_cert;
 mod key_generate;
@@ -10,14 +11,19 @@ mod keys;
 mod make_cert;
 mod man;
 mod reload;
+mod self_sign;
+mod sign_module;
 pub(crate) mod sign_openpgp;
 mod sign_rpm;
 mod sign_ssh;
 mod status;
+mod verify_module;
 mod verify_openpgp;
 mod verify_rpm;
 
-use crate::args::{Args, AuditCommand, Command, KeyCommand, OpenpgpCommand, SignCommand, VerifyCommand};
+use crate::args::{
+    Args, AuditCommand, Command, KeyCommand, OpenpgpCommand, SignCommand, VerifyCommand, X509Command,
+};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::terminal::Terminal;
@@ -31,9 +37,13 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Exit, Failure
         Command::Key(KeyCommand::Cert(args)) => key_cert::run(global, args, terminal).await,
         Command::Key(KeyCommand::Generate(args)) => key_generate::run(global, args, terminal).await,
         Command::Openpgp(OpenpgpCommand::MakeCert(args)) => make_cert::run(global, args, terminal).await,
+        Command::X509(X509Command::SelfSign(args)) => self_sign::run(global, args, terminal).await,
+        Command::X509(X509Command::Csr(args)) => csr::run(global, args, terminal).await,
         Command::Sign(SignCommand::Openpgp(args)) => sign_openpgp::run(global, args, terminal).await,
         Command::Sign(SignCommand::Rpm(args)) => sign_rpm::run(global, args, terminal).await,
         Command::Sign(SignCommand::Ssh(args)) => sign_ssh::run(global, args, terminal).await,
+        Command::Sign(SignCommand::Module(args)) => sign_module::run(global, args, terminal).await,
+        Command::Verify(VerifyCommand::Module(args)) => verify_module::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Openpgp(args)) => verify_openpgp::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Rpm(args)) => verify_rpm::run(global, args, terminal).await,
         Command::Audit(AuditCommand::Verify(args)) => audit_verify::run(&args, terminal),

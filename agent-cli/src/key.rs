@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use chancery_formats::openpgp::{Certificate, SigningKey};
-use chancery_formats::ssh;
+use chancery_formats::{ssh, x509};
 use chancery_protocol::agent::{Agent, KeyDescription};
 use chancery_protocol::client::Client;
 use chancery_protocol::{Algorithm, CertificateKind, Format, KeyName, PublicKey, Scheme};
@@ -80,7 +80,15 @@ impl Key {
             return Err(refused(format!("format {format}")));
         }
         if !self.schemes.contains(&scheme) {
-            return Err(refused(format!("scheme {scheme}")));
+            let failure = refused(format!("scheme {scheme}"));
+            return Err(match scheme.hash() {
+                Some(_) => failure,
+                // Such schemes sign messages, which a policy has to allow on its own.
+                None => failure.hint(format!(
+                    "the operator lets it sign whole messages with `inputs = [\"digest\", \"message\"]` in keys.d/{}.toml",
+                    self.name
+                )),
+            });
         }
         Ok(())
     }
@@ -97,6 +105,26 @@ impl Key {
                 Exit::Failed,
                 format!(
                     "the OpenPGP certificate stored with key `{}` cannot be read: {}",
+                    self.name,
+                    chain(&error)
+                ),
+            )
+        })?;
+        Ok(Some(certificate))
+    }
+
+    /// The X.509 certificate that is stored with the key, if one is.
+    pub(crate) async fn x509(&self, client: &Client<Agent>) -> Result<Option<x509::Certificate>, Failure> {
+        if !self.certificates.contains(&CertificateKind::X509) {
+            return Ok(None);
+        }
+        let bytes = client.certificate(&self.name, CertificateKind::X509).await;
+        let bytes = bytes.map_err(|error| daemon::failure(error, &Asked::about(&self.name)))?;
+        let certificate = x509::Certificate::parse(&bytes).map_err(|error| {
+            Failure::new(
+                Exit::Failed,
+                format!(
+                    "the X.509 certificate stored with key `{}` cannot be read: {}",
                     self.name,
                     chain(&error)
                 ),
@@ -169,7 +197,9 @@ pub(crate) fn no_certificate(name: &KeyName, kind: CertificateKind) -> Failure {
     match kind {
         CertificateKind::Openpgp => failure
             .hint(format!("the operator makes it with `chancery openpgp make-cert {name} --user-id \"Name <mail@example.org>\"`")),
-        CertificateKind::X509 => failure,
+        CertificateKind::X509 => failure.hint(format!(
+            "the operator makes it with `chancery x509 self-sign {name} --subject \"CN=...\" --profile module`"
+        )),
     }
 }
 

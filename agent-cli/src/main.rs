@@ -15,8 +15,10 @@ mod files;
 mod gpg;
 mod key;
 mod lane;
+mod module;
 mod output;
 mod shape;
+mod sign_file;
 mod signer;
 mod sources;
 mod ssh;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
     }
     let name = arguments.first().and_then(|program| Path::new(program).file_name());
     match name.and_then(OsStr::to_str) {
+        Some(name) if sign_file::NAMES.contains(&name) => sign_file::main(arguments),
         Some(ssh_keygen::NAME) => ssh_keygen::run(&arguments),
         _ => chancery(commands::integrate::instead_of_help(arguments)).into(),
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chancery_formats::raw::Input;
 use chancery_protocol::agent::{Agent, Context, Sign, SignMessage};
 use chancery_protocol::client::Client;
 use chancery_protocol::{ByteBuf, Digest, Format, KeyName, Scheme};
@@ -61,23 +62,34 @@ impl Signer {
         self.client.sign(request).await.map_err(|error| failure(error, &Asked::about(&self.key)))
     }
 
-    /// A raw signature over a message about an artifact, for a scheme that hashes inside.
-    pub(crate) async fn sign_message(
+    /// The raw signature over one digest, or over a message that the scheme takes whole.
+    pub(crate) async fn sign_input(
         &self,
         artifact: Artifact<'_>,
         scheme: Scheme,
-        message: &[u8],
+        input: &Input,
     ) -> Result<Vec<u8>, Failure> {
-        let request = SignMessage {
-            key: self.key.clone(),
-            scheme: scheme.code(),
-            message: ByteBuf::from(message),
-            context: self.context(artifact),
-            extensions: Vec::new(),
-        };
-        self.client.sign_message(request).await.map_err(|error| failure(error, &Asked::about(&self.key)))
+        match input {
+            Input::Digest(digest) => {
+                let raw = self.sign(artifact, scheme, std::slice::from_ref(digest)).await?;
+                // A client hands on as many signatures as there were digests.
+                Ok(raw.into_iter().next().unwrap_or_default())
+            }
+            Input::Message(message) => {
+                let request = SignMessage {
+                    key: self.key.clone(),
+                    scheme: scheme.code(),
+                    message: ByteBuf::from(message.as_slice()),
+                    context: self.context(artifact),
+                    extensions: Vec::new(),
+                };
+                let signed = self.client.sign_message(request).await;
+                signed.map_err(|error| failure(error, &Asked::about(&self.key)))
+            }
+        }
     }
 
+    /// What the audit trail is told.
     fn context(&self, artifact: Artifact<'_>) -> Context {
         Context {
             format: self.format.code(),

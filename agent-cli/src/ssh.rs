@@ -69,15 +69,7 @@ impl SshSigner {
         });
         let pending = pending.await?;
         let artifact = Artifact { name: &artifact, digest: Some(pending.message_digest()) };
-        let raw = match pending.input() {
-            ssh::Input::Digest(digest) => {
-                let raw = self.signer.sign(artifact, pending.scheme(), std::slice::from_ref(digest)).await?;
-                raw.into_iter().next().unwrap_or_default()
-            }
-            ssh::Input::Message(message) => {
-                self.signer.sign_message(artifact, pending.scheme(), message).await?
-            }
-        };
+        let raw = self.signer.sign_input(artifact, pending.scheme(), pending.input()).await?;
         let signature = pending.finish(&raw).map_err(|error| failure(&path, &error))?;
         Ok(ssh::armor(&signature))
     }

@@ -67,6 +67,11 @@ impl Terminal {
         Self { voice, lines: Cell::new(Stream::Stdout), bar: RefCell::new(None) }
     }
 
+    /// What a stand-in for another tool says: errors and hints alone.
+    pub(crate) fn of_stand_in() -> Self {
+        Self { voice: Voice::Quiet, lines: Cell::new(Stream::Stderr), bar: RefCell::new(None) }
+    }
+
     /// Says what was asked for.
     pub(crate) fn answer(&self, text: impl Display, json: &Value) {
         match self.voice {
@@ -227,6 +232,12 @@ pub(crate) fn stand_in_fails(program: &str, failure: &Failure) {
 /// Says what a program that stands in for another is.
 pub(crate) fn stand_in_says(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// Says how a stand-in's command line has to be.
+pub(crate) fn misused(usage: &str) -> Exit {
+    let _ = write!(io::stderr(), "{usage}");
+    Exit::Usage
 }
 
 /// File names and other people's words cannot steer the terminal: control characters are shown by their number.

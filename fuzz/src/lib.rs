@@ -6,12 +6,14 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a fuzzer is told")]
 
-use std::io::{self, Cursor};
+use std::io::{self, Cursor, Write};
 
 use bytes::BytesMut;
 use chancery_audit::Verifier;
+use chancery_formats::module::{self, Compression, Module};
 use chancery_formats::openpgp::{Certificate, verify_detached, verify_message};
 use chancery_formats::rpm::Package;
+use chancery_formats::x509::{self, Subject};
 use chancery_protocol::frame::{self, Frame};
 use chancery_protocol::{KeyName, Message, PublicKey, admin, agent, hello};
 
@@ -19,7 +21,7 @@ use chancery_protocol::{KeyName, Message, PublicKey, admin, agent, hello};
 pub type Decode = fn(&[u8]);
 
 /// The decoders, with the names of their targets and of their folders in `fuzz/seeds`.
-pub const DECODERS: [(&str, Decode); 13] = [
+pub const DECODERS: [(&str, Decode); 17] = [
     ("frame", frame),
     ("hello", hello),
     ("agent_request", agent_request),
@@ -33,6 +35,10 @@ pub const DECODERS: [(&str, Decode); 13] = [
     ("openpgp_signature", openpgp_signature),
     ("openpgp_message", openpgp_message),
     ("rpm", rpm),
+    ("x509_certificate", x509_certificate),
+    ("x509_subject", x509_subject),
+    ("module", module),
+    ("module_compressed", module_compressed),
 ];
 
 /// A stream of frames, as a socket hands it over; written again, they are the bytes that were read.
@@ -143,6 +149,64 @@ pub fn rpm(data: &[u8]) {
     assert!(again.signatures().is_empty(), "a signature is left");
     let (payload, same) = (package.payload_offset(), again.payload_offset());
     assert_eq!(data.get(at(payload)..), output.get(at(same)..), "the payload changes");
+}
+
+/// X.509 certificates, DER or PEM, and everything that is asked of one.
+pub fn x509_certificate(data: &[u8]) {
+    let Ok(certificate) = x509::Certificate::parse(data) else { return };
+    let _ = (certificate.subject().to_string(), certificate.subject().common_name());
+    let _ = (certificate.serial(), certificate.not_after(), certificate.profile(), certificate.fingerprint());
+    let der = certificate
+        .to_der()
+        .unwrap_or_else(|error| panic!("a certificate that was read cannot be written: {error}"));
+    let again = x509::Certificate::parse(&der)
+        .unwrap_or_else(|error| panic!("a certificate that was written cannot be read: {error}"));
+    assert!(again == certificate, "a certificate changes on its way");
+    let pem = certificate.to_pem().unwrap_or_else(|error| panic!("DER is there, and no PEM: {error}"));
+    assert!(
+        x509::Certificate::parse(pem.as_bytes()).is_ok_and(|again| again == certificate),
+        "PEM changes it"
+    );
+}
+
+/// The subject of a certificate, on the command line.
+pub fn x509_subject(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    if let Ok(subject) = text.parse::<Subject>() {
+        assert!(!subject.to_string().is_empty(), "a subject is empty");
+    }
+}
+
+/// A kernel module: where its contents end, and its last signature. No certificate is known, so that none is good.
+pub fn module(data: &[u8]) {
+    let mut file = Cursor::new(data);
+    let Ok(module) = Module::read(&mut file) else { return };
+    let (contents, len) = (module.contents_len(), data.len() as u64);
+    assert!(contents > 0 && contents <= len && module.file_len() == len, "the contents end behind the file");
+    assert_eq!(module.last_signature().is_some(), contents < len, "signatures are counted wrong");
+    assert!(module::verify(&module, &mut file, &[]).is_err(), "a signature by nobody is good");
+    let mut rest = Cursor::new(&data[..at(contents)]);
+    let again = Module::read(&mut rest)
+        .unwrap_or_else(|error| panic!("a module without signatures is none: {error}"));
+    assert_eq!(again.signatures(), 0, "a signature is left");
+}
+
+/// A compressed module; the first byte chooses how.
+pub fn module_compressed(data: &[u8]) {
+    /// Gives up where a decoder would go on for long.
+    struct Bounded(usize);
+    impl Write for Bounded {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let Some((&choice, data)) = data.split_first() else { return };
+    let compression = Compression::ALL[usize::from(choice) % Compression::ALL.len()];
+    let _ = compression.decompress(data, &mut Bounded(1 << 22));
 }
 
 fn at(offset: u64) -> usize {

@@ -420,6 +420,34 @@ impl House {
         self.path(&name)
     }
 
+    /// Makes a key's X.509 certificate and returns its file, in PEM.
+    #[track_caller]
+    pub fn x509(&self, key: &str, profile: &str) -> PathBuf {
+        let name = format!("{key}.pem");
+        let subject = format!("CN={key} of a test, O=Example");
+        let arguments = ["x509", "self-sign", key, "--subject", &subject, "--profile", profile, "-o", &name];
+        self.chancery(&arguments).succeeded();
+        self.path(&name)
+    }
+
+    /// Puts a private key in PEM (PKCS#8) into the SoftHSM token under this name, and lets the user of the test use it.
+    #[track_caller]
+    pub fn import(&self, name: &str, key: &Path) {
+        let pin = fs::read_to_string(self.token.pin_file()).expect("the PIN");
+        let mut command = capped(60, "softhsm2-util");
+        command.envs(self.token.environment().iter().map(|(name, value)| (name, value)));
+        command.arg("--import").arg(key).args([
+            "--token",
+            self.token.label(),
+            "--label",
+            name,
+            "--id",
+            "c4a2ce01",
+        ]);
+        run(command.args(["--pin", &pin])).succeeded();
+        self.allow_all(name);
+    }
+
     /// Everything in the audit trail, a record a line.
     pub fn audit_trail(&self) -> Vec<serde_json::Value> {
         let mut files: Vec<_> = fs::read_dir(self.path("audit"))

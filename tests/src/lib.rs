@@ -11,6 +11,7 @@
 
 mod documents;
 mod house;
+pub mod kernel;
 mod process;
 mod recorder;
 pub mod requests;

@@ -11,10 +11,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
-/// A parser for one of the protocol's words, which help and completions list.
+/// A parser for one of the words of the protocol or of a format, which help and completions list.
 pub(super) fn words<T>(all: &'static [T], text: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
 where
-    T: Copy + FromStr<Err = chancery_protocol::UnknownWord> + Send + Sync + 'static,
+    T: Copy + FromStr<Err: std::error::Error + Send + Sync> + Send + Sync + 'static,
 {
     PossibleValuesParser::new(all.iter().map(|&word| text(word))).try_map(|word| word.parse::<T>())
 }

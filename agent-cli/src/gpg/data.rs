@@ -5,8 +5,7 @@ use std::io::{self, Cursor, Read};
 use std::path::Path;
 
 use chancery_protocol::{Digest, Format, Hash};
-use sequoia_openpgp::crypto::hash::Context;
-use sequoia_openpgp::types::HashAlgorithm;
+use sha2::{Digest as _, Sha256};
 
 use super::Stop;
 use super::status::Code;
@@ -29,7 +28,7 @@ pub(super) struct Data {
 
 /// The header of a package, of which this is the SHA-256 as far as it was read.
 struct Header {
-    context: Context,
+    context: Sha256,
     left: u64,
 }
 
@@ -50,10 +49,7 @@ impl Data {
     fn of(mut source: Box<dyn Read>) -> io::Result<Self> {
         let mut intro = Vec::with_capacity(HEADER_INTRO);
         source.by_ref().take(HEADER_INTRO as u64).read_to_end(&mut intro)?;
-        let header = header_len(&intro).and_then(|left| {
-            let context = HashAlgorithm::SHA256.context().ok()?.for_digest();
-            Some(Header { context, left })
-        });
+        let header = header_len(&intro).map(|left| Header { context: Sha256::new(), left });
         Ok(Self { source: Cursor::new(intro).chain(source), header })
     }
 
@@ -65,7 +61,7 @@ impl Data {
     /// Once all was read: the digest of a package's header, which rpm shows as `%{SHA256HEADER}`.
     pub(super) fn header_digest(self) -> Option<Digest> {
         let header = self.header.filter(|header| header.left == 0)?;
-        Digest::new(Hash::Sha256, header.context.into_digest().ok()?).ok()
+        Digest::new(Hash::Sha256, header.context.finalize().to_vec()).ok()
     }
 }
 
@@ -109,7 +105,6 @@ pub(super) fn artifact(format: Format, input: &Input, output: Option<&Output>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sha2::Digest as _;
 
     fn header(entries: u8, data: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0x8e, 0xad, 0xe8, 1, 0, 0, 0, 0, 0, 0, 0, entries, 0, 0, 0];

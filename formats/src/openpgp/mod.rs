@@ -42,9 +42,7 @@ pub use pending::Pending;
 pub use stream::Started;
 pub use verify::{Verified, verify_detached, verify_message};
 
-#[cfg(feature = "ssh")]
-pub(crate) use pending::numbers;
-#[cfg(any(feature = "rpm", feature = "ssh"))]
+#[cfg(any(feature = "rpm", feature = "ssh", feature = "x509"))]
 pub(crate) use {
     error::library,
     pending::{digest, hash_algorithm},

@@ -119,7 +119,7 @@ fn area(values: Vec<SubpacketValue>) -> Result<SubpacketArea, Error> {
 }
 
 /// A raw signature as OpenPGP's numbers (RFC 9580, section 5.2.3).
-pub(crate) fn numbers(algorithm: Algorithm, raw: &[u8]) -> Result<mpi::Signature, Error> {
+fn numbers(algorithm: Algorithm, raw: &[u8]) -> Result<mpi::Signature, Error> {
     if raw.len() != algorithm.signature_len() {
         return Err(Error::SignatureLength { algorithm, found: raw.len() });
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::openpgp;
+use crate::{openpgp, raw};
 
 /// Data was not signed.
 #[derive(Debug, thiserror::Error)]
@@ -22,15 +22,18 @@ pub enum Error {
     /// A text is not a public key as `ssh-keygen` writes it.
     #[error("this is not an SSH public key: {0}; one looks like `ssh-ed25519 AAAA... comment`")]
     NotAPublicKey(&'static str),
-    /// The key's numbers, or a signature by it, are wrong.
+    /// The library could not hash.
     #[error(transparent)]
-    Key(#[from] openpgp::Error),
+    Hash(#[from] openpgp::Error),
+    /// The key's numbers are of another algorithm, or it cannot sign so.
+    #[error(transparent)]
+    Raw(#[from] raw::Error),
     /// The signer returned a signature that does not fit data and key.
     #[error("the signature that the signer returned is not of key {fingerprint}; nothing was written")]
     WrongSignature {
         /// The key that should have signed, as `ssh-keygen -l` shows it.
         fingerprint: String,
         /// What the check said.
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: raw::Error,
     },
 }

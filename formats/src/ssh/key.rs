@@ -5,11 +5,11 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use chancery_protocol::{Algorithm, Hash, PublicKey, Scheme};
-use sequoia_openpgp::types::HashAlgorithm;
 
 use super::Error;
 use super::wire::{mpint, string};
-use crate::openpgp::{self, hash_algorithm};
+use crate::openpgp::hash_algorithm;
+use crate::raw;
 
 /// Longest line of a public key that is read, in bytes; RSA-16384, the largest that OpenSSH takes, has 2,800.
 const MAX_LINE: usize = 16 * 1024;
@@ -17,15 +17,17 @@ const MAX_LINE: usize = 16 * 1024;
 /// A key of the token as SSH sees it. The private half is elsewhere.
 #[derive(Debug, Clone)]
 pub struct SigningKey {
-    /// What checks a raw signature; its creation time means nothing here.
-    numbers: openpgp::SigningKey,
+    algorithm: Algorithm,
+    public: PublicKey,
     blob: Vec<u8>,
 }
 
 impl SigningKey {
     /// The key of `algorithm` with these numbers.
     pub fn new(algorithm: Algorithm, key: &PublicKey) -> Result<Self, Error> {
-        let numbers = openpgp::SigningKey::new(algorithm, key, 0)?;
+        if key.algorithm() != Some(algorithm) {
+            return Err(Error::Raw(raw::Error::Key));
+        }
         let mut blob = Vec::new();
         string(&mut blob, key_type(algorithm).as_bytes());
         match key {
@@ -42,7 +44,7 @@ impl SigningKey {
             // RFC 8709, section 4.
             PublicKey::Ed25519 { point } => string(&mut blob, point),
         }
-        Ok(Self { numbers, blob })
+        Ok(Self { algorithm, public: key.clone(), blob })
     }
 
     /// The bytes by which SSH knows the key.
@@ -52,7 +54,7 @@ impl SigningKey {
 
     /// The algorithm of this key.
     pub const fn algorithm(&self) -> Algorithm {
-        self.numbers.algorithm()
+        self.algorithm
     }
 
     /// How this key makes SSH signatures: RSA by SHA-512, as OpenSSH does since 8.2; ECDSA by the hash of its curve.
@@ -76,9 +78,9 @@ impl SigningKey {
         fingerprint(&self.blob)
     }
 
-    /// The key's numbers, to check a raw signature.
-    pub(super) const fn numbers(&self) -> &openpgp::SigningKey {
-        &self.numbers
+    /// The key, to check a raw signature.
+    pub(super) const fn public(&self) -> &PublicKey {
+        &self.public
     }
 }
 
@@ -155,11 +157,6 @@ const fn curve(algorithm: Algorithm) -> &'static str {
 fn fingerprint(blob: &[u8]) -> Result<String, Error> {
     let digest = super::sign::digest_of(hash_algorithm(Hash::Sha256), blob)?;
     Ok(format!("SHA256:{}", STANDARD_NO_PAD.encode(digest.bytes())))
-}
-
-/// The library's name of the hash with which the numbers are checked; Ed25519 has none, and the library asks.
-pub(super) fn checked_with(scheme: Scheme) -> HashAlgorithm {
-    hash_algorithm(scheme.hash().unwrap_or(Hash::Sha512))
 }
 
 #[cfg(test)]

@@ -23,4 +23,4 @@ mod wire;
 pub use armor::armor;
 pub use error::Error;
 pub use key::{PublicKeyLine, SigningKey};
-pub use sign::{Input, MessageHash, Namespace, Pending, sign};
+pub use sign::{MessageHash, Namespace, Pending, sign};

@@ -7,10 +7,11 @@ use std::str::FromStr;
 use chancery_protocol::{Algorithm, Digest, Scheme};
 use sequoia_openpgp::types::HashAlgorithm;
 
-use super::key::{checked_with, signature_type};
+use super::key::signature_type;
 use super::wire::{mpint, string};
 use super::{Error, SigningKey};
-use crate::openpgp::{self, digest, feed, numbers};
+use crate::openpgp::{self, digest, feed};
+use crate::raw::{self, Input};
 
 /// What signature and signed data begin with.
 const MAGIC: &[u8; 6] = b"SSHSIG";
@@ -91,24 +92,6 @@ impl MessageHash {
     }
 }
 
-/// What the signer is given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Input {
-    /// A digest of the scheme's hash.
-    Digest(Digest),
-    /// A message, for the scheme that hashes inside.
-    Message(Vec<u8>),
-}
-
-impl Input {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Digest(digest) => digest.bytes(),
-            Self::Message(message) => message,
-        }
-    }
-}
-
 /// A signature that lacks only its numbers: sign [`input`](Self::input) by [`scheme`](Self::scheme), then
 /// [`finish`](Self::finish).
 #[derive(Debug)]
@@ -136,11 +119,7 @@ pub fn sign(
     for part in [namespace.as_str().as_bytes(), b"", hash.as_str().as_bytes(), message.bytes()] {
         string(&mut signed, part);
     }
-    let scheme = key.scheme();
-    let input = match scheme.hash() {
-        Some(_) => Input::Digest(digest_of(checked_with(scheme), &signed)?),
-        None => Input::Message(signed),
-    };
+    let input = Input::of(key.scheme(), signed)?;
     Ok(Pending { key: key.clone(), namespace: namespace.clone(), hash, message, input })
 }
 
@@ -162,19 +141,13 @@ impl Pending {
 
     /// The binary signature, once `raw` has been checked against the key; [`armor`](super::armor) dresses it.
     pub fn finish(self, raw: &[u8]) -> Result<Vec<u8>, Error> {
-        let algorithm = self.key.algorithm();
-        let signature = numbers(algorithm, raw)?;
-        let key = self.key.numbers().packet();
-        if let Err(source) = key.verify(&signature, checked_with(self.scheme()), self.input.bytes()) {
-            return Err(Error::WrongSignature {
-                fingerprint: self.key.fingerprint()?,
-                source: source.into(),
-            });
+        if let Err(source) = raw::verify(self.key.public(), self.scheme(), &self.input, raw) {
+            return Err(Error::WrongSignature { fingerprint: self.key.fingerprint()?, source });
         }
         // PROTOCOL.sshsig, section 2.
         let mut blob = MAGIC.to_vec();
         blob.extend(VERSION.to_be_bytes());
-        let signature = signature_blob(algorithm, raw);
+        let signature = signature_blob(self.key.algorithm(), raw);
         let (namespace, hash) = (self.namespace.as_str().as_bytes(), self.hash.as_str().as_bytes());
         for part in [self.key.blob(), namespace, b"", hash, &signature] {
             string(&mut blob, part);

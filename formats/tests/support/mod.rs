@@ -5,6 +5,8 @@
 
 pub mod gpg;
 pub mod header;
+#[cfg(feature = "x509")]
+pub mod openssl;
 #[cfg(feature = "rpm")]
 pub mod rpm;
 
