@@ -12,7 +12,9 @@ PREFIX ?= /usr
 BUILD_NEEDS := gcc libc6-dev libclang-dev libssl-dev pkg-config
 # Tokens, and the judges of signatures.
 DEMO_NEEDS := $(BUILD_NEEDS) gnupg rpm softhsm2
-TEST_NEEDS := $(DEMO_NEEDS) gpgv groff-base mount opensc openssl p11-kit p11-kit-modules procps sqv strace time util-linux
+# In gpg's place, chancery-gpg is called by all of these.
+CALLERS := apt-utils createrepo-c debsig-verify debsigs devscripts dpkg-dev git reprepro
+TEST_NEEDS := $(DEMO_NEEDS) $(CALLERS) bsdutils gpgv groff-base mount opensc openssl p11-kit p11-kit-modules procps sqv strace time util-linux
 # libFuzzer is C++; systemd judges its units.
 CHECK_NEEDS := $(BUILD_NEEDS) g++ git shellcheck systemd
 

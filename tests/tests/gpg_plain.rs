@@ -6,10 +6,11 @@ use std::process::Command;
 use chancery_protocol::Algorithm;
 use chancery_tests::tools::{Gpg, have};
 use chancery_tests::{House, Page, run};
+use nix::sys::signal::{Signal, kill};
 
 #[test]
 fn createrepo_metadata_and_checksum_files_are_signed_as_their_page_says() {
-    if !have(&["createrepo_c", "gpg", "gpgconf"]) {
+    if !have(&["createrepo_c", "gpg", "gpgconf", "gpgv"]) {
         return;
     }
     let house = House::builder().key("repo", Algorithm::Rsa2048).start();
@@ -22,6 +23,8 @@ fn createrepo_metadata_and_checksum_files_are_signed_as_their_page_says() {
     house.shell(&format!("{home}\n{}\n{import}", page.block("After"))).succeeded();
     let [sums, check] = &page.under("Checksum files")[..] else { panic!("two blocks") };
     house.shell(&format!("{home}\n{sums}\n{check}")).succeeded();
+    let keyring = gpg.keyring();
+    house.shell(&format!("gpgv --keyring '{}' SHA256SUMS.gpg SHA256SUMS", keyring.display())).succeeded();
     // Again over what is there, and changed.
     house.shell(&format!("{home}\n{}", page.block("After"))).succeeded();
     house.shell(&format!("{home}\necho more >>SHA256SUMS\n{check}")).failed(1);
@@ -264,4 +267,40 @@ fn data_and_signatures_go_through_every_kind_of_file() {
     let said = run(&mut alone).failed(2).stderr;
     assert!(said.contains("f.sig: file exists\n") && said.contains("no terminal to ask on"), "{said}");
     verify("echo old >f.sig; chancery-gpg --yes -u k -b f; gpg --verify f.sig f");
+}
+
+#[test]
+fn the_person_at_the_terminal_is_asked_before_a_file_is_overwritten() {
+    if !have(&["script"]) {
+        return;
+    }
+    let house = House::builder().key("k", Algorithm::Ed25519).start();
+    house.write("f", "text\n");
+    for (answer, overwritten) in [("n", false), ("", false), ("y", true)] {
+        house.write("f.sig", "old");
+        let line = format!(
+            "printf '{answer}\\n' | script --quiet --return --command 'chancery-gpg -u k -b f' /dev/null"
+        );
+        let said = house.shell(&line);
+        assert_eq!(said.code, Some(if overwritten { 0 } else { 2 }), "{}", said.text());
+        assert!(said.stdout.contains("File 'f.sig' exists. Overwrite? (y/N) "), "{}", said.stdout);
+        assert_eq!(fs::read(house.path("f.sig")).unwrap() != b"old", overwritten, "{answer}");
+    }
+}
+
+#[test]
+fn a_signal_leaves_neither_a_signature_nor_a_temporary_file() {
+    let settings = "workers = 1\ntimeout = \"60s\"";
+    let house = House::builder().key("k", Algorithm::Ed25519).token_setting(settings).start();
+    fs::create_dir(house.path("work")).unwrap();
+    house.write("work/f", "text\n");
+    let worker = house.workers()[0];
+    kill(worker, Signal::SIGSTOP).unwrap();
+    // It waits for the token once its temporary file is there.
+    let line = "cd work; chancery-gpg -u k -b f & until ls -A | grep -q '^[.]chancery-'; do :; done; \
+         kill -TERM $!; wait $!; echo $?; ls -A";
+    let said = house.shell(line).succeeded();
+    kill(worker, Signal::SIGCONT).unwrap();
+    assert_eq!(said.stdout, "2\nf\n");
+    assert_eq!(said.stderr, "chancery-gpg: error: stopped by a signal; nothing was written\n");
 }
