@@ -4,7 +4,7 @@ use std::path::Path;
 
 use chancery_protocol::Algorithm;
 use chancery_tests::tools::{Gpg, have};
-use chancery_tests::{House, Output};
+use chancery_tests::{House, Output, Page};
 
 /// A line of shell in a repository of its own, with git's settings out of the way and gpg's home set.
 #[track_caller]
@@ -63,6 +63,30 @@ fn commits_and_tags_are_signed_as_git_asks_and_accepted_by_git_with_either_progr
         assert_ne!(forged.code, Some(0));
         assert!(forged.stderr.contains("BAD signature"), "{}", forged.stderr);
     }
+}
+
+#[test]
+fn the_commands_of_the_page_switch_to_chancery_gpg_and_back() {
+    if !have(&["git", "gpg", "gpgconf"]) {
+        return;
+    }
+    let house = House::builder().key("release", Algorithm::Ed25519).start();
+    house.certificate("release");
+    let gpg = Gpg::new();
+    let page = Page::of("git");
+    let git = |line: &str| {
+        git(&house, gpg.home(), &format!("set -e; export GIT_CONFIG_GLOBAL=$PWD/config; {line}"))
+    };
+    let commit = "git commit --quiet --allow-empty -S -m one";
+    let before = page.block("Before");
+    let key = before.lines().next().unwrap();
+    git(&format!("{key}; {}{commit}; git tag -s v1.0 -m first", page.block("After"))).succeeded();
+    let said = git(&format!("cp ../release.asc .; {}", page.block("Checking"))).succeeded().text();
+    assert_eq!(said.matches("Good signature from \"release <release@example.org>\"").count(), 3, "{said}");
+    // The key is not gpg's: back means back.
+    let said = git(&format!("{}{commit}", page.block("Going back")));
+    assert_eq!(said.code, Some(128));
+    assert!(said.stderr.contains("INV_SGNR 9 release@example.org"), "{}", said.stderr);
 }
 
 #[test]

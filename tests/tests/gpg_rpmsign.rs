@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use chancery_protocol::Algorithm;
 use chancery_tests::tools::{Gpg, Package, Rpm, build_package, build_packages, have, sample_packages};
-use chancery_tests::{House, Output, run};
+use chancery_tests::{House, Output, Page, run};
 
 /// rpmsign in the house's folder, with more before the packages.
 #[track_caller]
@@ -179,6 +179,24 @@ fn rpm_6_finds_its_signing_program_in_the_macro_file() {
     // Since 4.20 rpm first asks the program whether it is GnuPG.
     let said = house.shell("chancery-gpg --version").succeeded().stdout;
     assert!(said.starts_with("gpg (GnuPG) 2.2.40 ") && said.contains("This is not GnuPG"), "{said}");
+}
+
+#[test]
+fn the_lines_of_the_page_switch_a_user_to_chancery_gpg() {
+    if !have(&["rpm", "rpmbuild", "rpmsign"]) {
+        return;
+    }
+    let house = House::builder().key("release", Algorithm::Rsa2048).start();
+    house.certificate("release");
+    let page = Page::of("rpmsign");
+    let package = build_package(&house.path("build"), "hello", Package::Noarch, 4096);
+    fs::copy(&package, house.path("hello.rpm")).unwrap();
+    let line = page.under("After")[0].replace("/usr/bin", house.path("bin").to_str().unwrap());
+    house.write(".rpmmacros", format!("%_gpg_name release@example.org\n{line}"));
+    let commands =
+        format!("export HOME=$PWD GPG_TTY=none; set -e\n{}{}", page.block("Before"), page.block("Checking"));
+    let said = house.shell(&commands).succeeded().stdout;
+    assert!(said.contains("Header V4 RSA/SHA256 Signature, key ID ") && !said.contains("BAD"), "{said}");
 }
 
 #[test]

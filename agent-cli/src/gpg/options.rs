@@ -28,6 +28,8 @@ pub(super) enum Meaning {
     NoBatch,
     Yes,
     No,
+    /// The person at the terminal is not to be asked.
+    Unattended,
     /// It changes nothing here, for this reason.
     Ignored(&'static str),
     /// What it asks for is not done here, for this reason.
@@ -105,6 +107,10 @@ const HONOURED: &[(&str, Meaning)] = &[
     ("no-batch", Meaning::NoBatch),
     ("yes", Meaning::Yes),
     ("no", Meaning::No),
+    ("no-tty", Meaning::Unattended),
+    // Whoever gives it would be asked there; nothing is read from it.
+    ("command-fd=", Meaning::Unattended),
+    ("command-file=", Meaning::Unattended),
 ];
 
 const SHORT: &[(char, &str)] = &[
@@ -166,7 +172,7 @@ const IGNORED: &[(&str, &str)] = &[
     ),
     (
         "nothing is asked for but whether a file may be overwritten",
-        "no-tty pinentry-mode= passphrase? passphrase-file= passphrase-repeat= command-fd= command-file= display=
+        "pinentry-mode= passphrase? passphrase-file= passphrase-repeat= display=
         ttyname= ttytype= lc-ctype= lc-messages= xauthority= request-origin= interactive ask-sig-expire no-ask-sig-expire
         ask-cert-expire no-ask-cert-expire ask-cert-level no-ask-cert-level attribute-fd= attribute-file=",
     ),

@@ -164,12 +164,12 @@ impl Settings {
             Meaning::Batch => self.batch = true,
             Meaning::NoBatch => self.batch = false,
             Meaning::Yes => self.yes = true,
-            Meaning::No => self.no = true,
+            Meaning::No | Meaning::Unattended => self.no = true,
             Meaning::Output => self.output = given.value.clone().map(Output::from),
             Meaning::LocalUser => self.users.push(given.text()),
             Meaning::DefaultKey => self.default_key = Some(given.text()),
             Meaning::DigestAlgo => self.hash = Some(hash(&given.text())?),
-            Meaning::PassphraseFd => self.passphrase_from_stdin |= given.text().trim() == "0",
+            Meaning::PassphraseFd => self.passphrase_from_stdin |= given.text().parse() == Ok(0),
             Meaning::Refused(why) => return Err(refused(&given.spelt, why)),
             Meaning::Sign
             | Meaning::NotOurs
@@ -332,7 +332,7 @@ mod tests {
             ("-b a b", "several files"),
             ("-s a b", "`b`"),
             ("-sat f", "--textmode"),
-            ("-b --passphrase-fd 0", "--passphrase-fd 0"),
+            ("-b --passphrase-fd 00", "--passphrase-fd 0"),
             ("-b --bogus", "`--bogus`"),
             ("-b --status-fd x", "`--status-fd`"),
         ] {
@@ -350,6 +350,8 @@ mod tests {
             ("-b", Existing::Ask),
             ("-b --batch", Existing::Keep),
             ("-b --no", Existing::Keep),
+            ("-b --no-tty", Existing::Keep),
+            ("-b --command-fd 5", Existing::Keep),
             ("-b --batch --yes", Existing::Replace),
             ("-b --batch --no-batch", Existing::Ask),
         ] {
