@@ -9,7 +9,7 @@ mod key_generate;
 mod key_show;
 mod keys;
 mod make_cert;
-mod man;
+pub(crate) mod man;
 mod reload;
 mod self_sign;
 mod sign_module;

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::args::{Args, Output};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::gpg;
 use crate::output;
 use crate::ssh_keygen::{self, SshKeygen};
 use crate::terminal::Terminal;
@@ -23,6 +24,8 @@ pub(crate) fn run(folder: &Path, terminal: &Terminal) -> Result<Exit, Failure> {
     let mut ssh_keygen = SshKeygen::command();
     ssh_keygen.build();
     write(&ssh_keygen, ssh_keygen::NAME, folder, terminal, &mut pages)?;
+    output::deliver(&Output::File(folder.join(gpg::man::FILE)), gpg::man::page().as_bytes(), terminal)?;
+    pages.push(gpg::man::FILE.to_owned());
     terminal.news(
         format_args!("{}: {} man pages", folder.display(), pages.len()),
         &json!({ "folder": folder.to_string_lossy(), "pages": pages }),
@@ -108,6 +111,6 @@ fn sentence(text: &str) -> String {
 }
 
 /// Text in which roff sees only text.
-fn roff(text: &str) -> String {
+pub(crate) fn roff(text: &str) -> String {
     text.replace('\\', "\\e").replace('-', "\\-")
 }

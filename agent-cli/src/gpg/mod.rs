@@ -3,11 +3,12 @@
 //! Read in this order: [`options`] (every option of gpg, and what becomes of it), [`arguments`] (gpg's way to read a
 //! command line), [`request`] (what it asks for), [`select`] (which key is meant), [`data`] (what is signed), [`sign`]
 //! (the run), [`place`] (where the signature goes), [`status`] (lines for programs), and [`hand_over`] (everything
-//! that is no signing, to the real gpg). What gpg does was learnt from its manual, its doc/DETAILS and by trying 2.2.40.
+//! that is no signing, to the real gpg). [`man`] is the page. What gpg does was learnt from its manual, its doc/DETAILS and by trying 2.2.40.
 
 mod arguments;
 mod data;
 mod hand_over;
+pub(crate) mod man;
 mod options;
 mod place;
 mod request;
@@ -165,11 +166,12 @@ Usage: chancery-gpg [options] --sign|--detach-sign|--clear-sign [file]
      --digest-algo NAME SHA256, SHA384 or SHA512; otherwise the one that suits the key
      --status-fd N      write status lines to the descriptor N
      --status-file FILE write status lines to FILE
-     --batch            ask nothing
+     --batch            ask nothing; nor with --no-tty, --command-fd or --command-file
      --yes, --no        overwrite files, or not, without asking
 
 Without a name, the key is that of CHANCERY_KEY, or the only one of yours with an OpenPGP certificate. CHANCERY_SOCKET is
-the daemon's socket, CHANCERY_BUILD_ID the build for the audit trail. Other options of gpg are ignored where they change
+the daemon's socket, CHANCERY_BUILD_ID the build for the audit trail. A passphrase is never read: --passphrase-fd 0 is refused
+where the standard input is signed. --version and --help tell about this program. Other options of gpg are ignored where they change
 nothing, and refused by name where they would. Commands that do not sign are handed to the gpg that is installed.
 ";
 

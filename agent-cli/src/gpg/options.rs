@@ -153,7 +153,8 @@ const NOT_OURS: &str = "
     server tofu-policy delete-secret-and-public-keys rebuild-keydb-caches list-key list-sig check-sig show-key warranty
     dump-option-table dump-options";
 
-const IGNORED: &[(&str, &str)] = &[
+/// Options that change nothing, by the reason that they share.
+pub(super) const IGNORED: &[(&str, &str)] = &[
     (
         "nothing but errors is said",
         "verbose no-verbose quiet no-greeting debug= debug-level= debug-all debug-iolbf charset= display-charset=
@@ -233,7 +234,8 @@ const IGNORED: &[(&str, &str)] = &[
      "input-size-hint= mangle-dos-filenames no-mangle-dos-filenames strict no-strict load-extension"),
 ];
 
-const REFUSED: &[(&str, &str)] = &[
+/// Options that ask for what is not done, by the reason that they share.
+pub(super) const REFUSED: &[(&str, &str)] = &[
     (
         "signatures carry key and time, and nothing else",
         "set-notation= sig-notation= set-policy-url= sig-policy-url= sig-keyserver-url= default-sig-expire=
