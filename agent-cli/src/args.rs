@@ -5,19 +5,22 @@
     reason = "a flag of the command line is a bool until its command reads it"
 )]
 
+mod module;
 mod values;
+mod x509;
 
 use std::path::PathBuf;
 
 use chancery_formats::ssh::{MessageHash, Namespace};
-use chancery_formats::x509::{Profile, Subject};
 use chancery_protocol::{ADMIN_SOCKET, AGENT_SOCKET, Algorithm, Format, Hash, KeyName};
 use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Parser, Subcommand};
 
 use crate::commands::integrate;
 
+pub(crate) use module::{SignModule, VerifyModule};
 pub(crate) use values::{Allow, Expires, Input, Output};
+pub(crate) use x509::{Csr, SelfSign, X509Command};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -220,59 +223,6 @@ pub(crate) struct MakeCert {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum X509Command {
-    /// Make a self-signed X.509 certificate of a key, once, and store it with the key (operators)
-    ///
-    /// The certificate's signature is made by the key itself, in its token. If one is stored already, that one is
-    /// written.
-    SelfSign(SelfSign),
-    /// Write a certification request (PKCS#10), for a certificate that somebody else makes
-    Csr(Csr),
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct SelfSign {
-    /// The key's name
-    pub(crate) name: KeyName,
-    /// Whose key it is: `CN=Example, O=Example Org` (RFC 4514) or `/O=Example Org/CN=Example` (openssl)
-    #[arg(long, value_name = "NAME")]
-    pub(crate) subject: Subject,
-    /// What the key is for: kernel modules, UEFI Secure Boot, or code in general
-    #[arg(long, value_parser = values::words(&Profile::ALL, Profile::as_str))]
-    pub(crate) profile: Profile,
-    /// When the certificate expires: `2y`, `18mo`, `90d`, `2028-12-31` or `never`; otherwise with the key's policy
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) expires: Option<Expires>,
-    /// The hash of its signature; otherwise the one that suits the key
-    #[arg(long, value_name = "HASH", value_parser = values::words(Hash::ALL, Hash::as_str))]
-    pub(crate) digest: Option<Hash>,
-    /// Write DER instead of PEM
-    #[arg(long)]
-    pub(crate) no_armor: bool,
-    /// Where to write it; `-` is the standard output
-    #[arg(long, short, value_name = "FILE", default_value = "-")]
-    pub(crate) output: Output,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Csr {
-    /// The key's name
-    pub(crate) name: KeyName,
-    /// Whose key it is: `CN=Example, O=Example Org` (RFC 4514) or `/O=Example Org/CN=Example` (openssl)
-    #[arg(long, value_name = "NAME")]
-    pub(crate) subject: Subject,
-    /// The hash of its signature; otherwise the one that suits the key
-    #[arg(long, value_name = "HASH", value_parser = values::words(Hash::ALL, Hash::as_str))]
-    pub(crate) digest: Option<Hash>,
-    /// Write DER instead of PEM
-    #[arg(long)]
-    pub(crate) no_armor: bool,
-    /// Where to write it; `-` is the standard output
-    #[arg(long, short, value_name = "FILE", default_value = "-")]
-    pub(crate) output: Output,
-}
-
-#[derive(Debug, Subcommand)]
 pub(crate) enum SignCommand {
     /// Sign files with OpenPGP: detached, cleartext or inline
     ///
@@ -384,25 +334,6 @@ pub(crate) struct SignSsh {
     pub(crate) files: Vec<Input>,
 }
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct SignModule {
-    /// The key's name
-    #[arg(long, short, value_name = "NAME")]
-    pub(crate) key: KeyName,
-    /// The hash, the kernel's CONFIG_MODULE_SIG_HASH
-    #[arg(long, visible_alias = "digest", value_name = "HASH", default_value = "sha512", value_parser = values::words(Hash::ALL, Hash::as_str))]
-    pub(crate) hash: Hash,
-    /// The key's X.509 certificate, PEM or DER; otherwise the one that is stored with the key
-    #[arg(long, value_name = "FILE")]
-    pub(crate) cert: Option<PathBuf>,
-    /// Append after signatures that are there, as sign-file does, instead of replacing them
-    #[arg(long)]
-    pub(crate) stack: bool,
-    /// The modules
-    #[arg(value_name = "FILE", required = true)]
-    pub(crate) files: Vec<PathBuf>,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum VerifyCommand {
     /// Verify OpenPGP signatures
@@ -453,20 +384,6 @@ pub(crate) struct VerifyRpm {
     #[command(flatten)]
     pub(crate) certificates: Certificates,
     /// The packages
-    #[arg(value_name = "FILE", required = true)]
-    pub(crate) files: Vec<PathBuf>,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(group = ArgGroup::new("certificates").required(true).multiple(true))]
-pub(crate) struct VerifyModule {
-    /// A file with an X.509 certificate, PEM or DER
-    #[arg(long, value_name = "FILE", group = "certificates")]
-    pub(crate) cert: Vec<PathBuf>,
-    /// A key whose stored X.509 certificate is used
-    #[arg(long, short, value_name = "NAME", group = "certificates")]
-    pub(crate) key: Vec<KeyName>,
-    /// The modules
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
 }

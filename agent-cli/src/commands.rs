@@ -21,6 +21,8 @@ mod verify_module;
 mod verify_openpgp;
 mod verify_rpm;
 
+pub(crate) use man::StandIn;
+
 use crate::args::{
     Args, AuditCommand, Command, KeyCommand, OpenpgpCommand, SignCommand, VerifyCommand, X509Command,
 };

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod key_argument;
+mod manual;
 mod pkcs11_uri;
 
 use std::ffi::OsString;
@@ -31,6 +32,7 @@ use crate::terminal::{self, Terminal};
 
 use self::arguments::{Arguments, By, Write};
 use self::arguments::{Asked, USAGE, read};
+pub(crate) use self::manual::manual;
 
 /// The names under which this face is called: its own, and the kernel tree's, where a link takes the tool's place.
 pub(crate) const NAMES: [&str; 2] = ["chancery-sign-file", "sign-file"];

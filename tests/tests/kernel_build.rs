@@ -54,23 +54,27 @@ fn a_real_module_is_signed_and_modinfo_and_openssl_say_so() {
 #[test]
 fn modules_install_signs_with_one_line_before_it_compresses() {
     let Some(headers) = headers() else { return };
-    if !have(&["make", "gcc", "modinfo", "xz"]) {
+    if !have(&["make", "gcc", "modinfo", "xz", "zstd"]) {
         return;
     }
     let house = House::builder().key("modules", Algorithm::Rsa2048).start();
     let certificate = house.x509("modules", "module");
     let source = house.path("src/hello");
     build_module(&headers, &house.path("src"), "hello");
-    for (compression, suffix) in
-        [("CONFIG_MODULE_COMPRESS_NONE=y", ""), ("CONFIG_MODULE_COMPRESS_XZ=y", ".xz")]
-    {
+    let path = certificate.display();
+    // By name, and by the certificate in the place of the key's file, which is all that a configuration can hold.
+    let by_name = format!("cmd_sign=chancery-sign-file $(CONFIG_MODULE_SIG_HASH) modules {path} $@");
+    let by_file = format!("cmd_sign=chancery-sign-file $(CONFIG_MODULE_SIG_HASH) \"$(sig-key)\" {path} $@");
+    let cases = [
+        ("CONFIG_MODULE_COMPRESS_NONE=y", "", &by_name),
+        ("CONFIG_MODULE_COMPRESS_XZ=y", ".xz", &by_name),
+        ("CONFIG_MODULE_COMPRESS_ZSTD=y", ".zst", &by_file),
+    ];
+    for (compression, suffix, sign) in cases {
         let root = house.path(&format!("root{suffix}"));
         let mut install = make(&headers, &source);
         install.arg("modules_install").arg(format!("INSTALL_MOD_PATH={}", root.display())).arg(compression);
-        install.arg(format!(
-            "cmd_sign=chancery-sign-file $(CONFIG_MODULE_SIG_HASH) modules {} $@",
-            certificate.display()
-        ));
+        install.arg(format!("CONFIG_MODULE_SIG_KEY={path}")).arg(sign);
         in_house(&house, &install).succeeded();
         let module = installed(&root, suffix);
         let said = modinfo(&module).succeeded().stdout;
@@ -125,7 +129,7 @@ fn dkms_signs_with_three_lines_in_its_configuration() {
     let version = headers.parent().unwrap().file_name().unwrap().to_str().unwrap();
     let trees = "--sourcetree \"$PWD/src\" --dkmstree \"$PWD/tree\" --installtree \"$PWD/installed\"";
     let line = format!(
-        "mkdir tree installed && unshare --mount sh -ec '
+        "mkdir -p tree installed/{version} && unshare --mount sh -ec '
          mount --bind \"$PWD/etc\" /etc/dkms
          dkms add hello/1.0 {trees}
          dkms build hello/1.0 -k {version} {trees}

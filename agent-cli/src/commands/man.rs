@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::gpg;
 use crate::output;
+use crate::sign_file;
 use crate::ssh_keygen::{self, SshKeygen};
 use crate::terminal::Terminal;
 
@@ -26,6 +27,9 @@ pub(crate) fn run(folder: &Path, terminal: &Terminal) -> Result<Exit, Failure> {
     write(&ssh_keygen, ssh_keygen::NAME, folder, terminal, &mut pages)?;
     output::deliver(&Output::File(folder.join(gpg::man::FILE)), gpg::man::page().as_bytes(), terminal)?;
     pages.push(gpg::man::FILE.to_owned());
+    let stand_in = sign_file::manual();
+    let page = stand_in_page(&stand_in);
+    deliver("chancery-sign-file", page, folder, terminal, &mut pages)?;
     terminal.news(
         format_args!("{}: {} man pages", folder.display(), pages.len()),
         &json!({ "folder": folder.to_string_lossy(), "pages": pages }),
@@ -41,22 +45,64 @@ fn write(
     terminal: &Terminal,
     pages: &mut Vec<String>,
 ) -> Result<(), Failure> {
-    let file = format!("{name}.1");
-    let page = page(command, name).map_err(|error| Failure::file("make", Path::new(&file), &error))?;
-    output::deliver(&Output::File(folder.join(&file)), &page, terminal)?;
-    pages.push(file);
+    deliver(name, page(command, name), folder, terminal, pages)?;
     for command in command.get_subcommands() {
         write(command, &format!("{name}-{}", command.get_name()), folder, terminal, pages)?;
     }
     Ok(())
 }
 
-fn page(command: &Command, name: &str) -> std::io::Result<Vec<u8>> {
-    // Pages are compared with those in the repository: they hold no date.
-    let man = Man::new(command.clone())
+fn deliver(
+    name: &str,
+    page: std::io::Result<Vec<u8>>,
+    folder: &Path,
+    terminal: &Terminal,
+    pages: &mut Vec<String>,
+) -> Result<(), Failure> {
+    let file = format!("{name}.1");
+    let page = page.map_err(|error| Failure::file("make", Path::new(&file), &error))?;
+    output::deliver(&Output::File(folder.join(&file)), &page, terminal)?;
+    pages.push(file);
+    Ok(())
+}
+
+/// A program that stands in for another tool, whose command line it takes.
+pub(crate) struct StandIn {
+    /// Its name, what it does, and its options.
+    pub(crate) command: Command,
+    /// The ways to call it.
+    pub(crate) synopsis: &'static [&'static str],
+    /// Its exit codes.
+    pub(crate) exit: &'static [(&'static str, &'static str)],
+}
+
+fn stand_in_page(stand_in: &StandIn) -> std::io::Result<Vec<u8>> {
+    let name = stand_in.command.get_name().to_owned();
+    let man = man(&stand_in.command, &name);
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    page.extend(".SH SYNOPSIS\n".bytes());
+    page.extend(stand_in.synopsis.iter().flat_map(|line| format!("{}\n.br\n", roff(line)).into_bytes()));
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    page.extend(".SH \"EXIT STATUS\"\n".bytes());
+    let exit = stand_in.exit.iter();
+    page.extend(exit.flat_map(|(code, text)| format!(".TP\n\\fB{code}\\fR\n{}\n", roff(text)).into_bytes()));
+    page.extend(".SH \"SEE ALSO\"\n\\fBchancery\\fR(1)\n".bytes());
+    Ok(page)
+}
+
+/// Pages are compared with those in the repository: they hold no date.
+fn man(command: &Command, name: &str) -> Man {
+    Man::new(command.clone())
         .title(name.to_uppercase())
         .date("")
-        .source(concat!("chancery ", env!("CARGO_PKG_VERSION")));
+        .source(concat!("chancery ", env!("CARGO_PKG_VERSION")))
+}
+
+fn page(command: &Command, name: &str) -> std::io::Result<Vec<u8>> {
+    let man = man(command, name);
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;

@@ -33,6 +33,11 @@ pub(crate) async fn run(global: &Global, args: SignModule, terminal: &Terminal) 
         let error = chancery_formats::module::Error::Algorithm(key.algorithm);
         return Err(failure(Path::new(key.name.as_str()), &error));
     }
+    if key.algorithm == Algorithm::P521 {
+        terminal.note(
+            "note: kernels before 6.10 cannot verify P-521; for such systems sign with RSA, P-256 or P-384",
+        );
+    }
     key.serves(Format::Module, Scheme::over_digest(key.algorithm, args.hash))?;
     let certificate = match &args.cert {
         Some(path) => {
