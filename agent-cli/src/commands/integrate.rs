@@ -29,10 +29,20 @@ macro_rules! page {
     };
 }
 
-const PAGES: [Page; 3] = [
+const PAGES: [Page; 13] = [
     page!("apt", "repositories for apt: InRelease and Release.gpg"),
+    page!("createrepo", "createrepo_c's repomd.xml, and SHA256SUMS"),
+    page!("debsign", "Debian source packages and changes: debsign, dpkg-buildpackage"),
+    page!("debsigs", "signatures inside Debian packages"),
+    page!("dkms", "kernel modules that DKMS builds"),
+    page!("git", "commits and tags with OpenPGP signatures"),
+    page!("gpg", "chancery-gpg in gpg's place, for any caller"),
+    page!("kernel-modules", "kernel builds: chancery-sign-file in scripts/sign-file's place"),
     page!("openpgp", "files, checksums and mails with OpenPGP signatures"),
+    page!("reprepro", "Debian repositories that reprepro keeps"),
     page!("rpm", "RPM packages, signed by chancery itself"),
+    page!("rpmsign", "RPM packages, signed by rpmsign"),
+    page!("x509", "X.509 certificates and requests for keys in the token"),
 ];
 
 /// The tools that have a page.
