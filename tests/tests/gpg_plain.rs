@@ -292,6 +292,8 @@ fn the_person_at_the_terminal_is_asked_before_a_file_is_overwritten() {
 fn a_signal_leaves_neither_a_signature_nor_a_temporary_file() {
     let settings = "workers = 1\ntimeout = \"60s\"";
     let house = House::builder().key("k", Algorithm::Ed25519).token_setting(settings).start();
+    // Once the token has signed, the daemon knows the key and asks it for nothing but signatures.
+    house.certificate("k");
     fs::create_dir(house.path("work")).unwrap();
     house.write("work/f", "text\n");
     let worker = house.workers()[0];

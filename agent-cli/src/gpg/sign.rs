@@ -5,7 +5,7 @@ use std::io::Seek;
 use chancery_formats::openpgp::Error;
 use chancery_protocol::Scheme;
 use tempfile::SpooledTempFile;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::data::{self, Data};
 use super::place::Target;
@@ -50,12 +50,13 @@ pub(super) async fn run(
     let begun = begun.map_err(failed)?;
 
     // Better to know it before a signature is made. From here on there may be a temporary file.
+    let mut signals = Signals::caught()?;
     let place = target.open()?;
     let name = data::artifact(format, &request.input, request.output.as_ref());
     let digest = data.header_digest();
     let artifact = Artifact { name: &name, digest: digest.as_ref() };
     let signer = Signer::new(client, chosen.key.name.clone(), format, global.build_id.as_deref());
-    let raw = uninterrupted(signer.sign(artifact, begun.scheme, &[begun.digest])).await?;
+    let raw = signals.or(signer.sign(artifact, begun.scheme, &[begun.digest])).await?;
     let mut product = (begun.finish)(raw.first().map_or(&[], Vec::as_slice)).map_err(failed)?;
     product.rewind().map_err(|error| Failure::file("read", &std::env::temp_dir(), &error))?;
     place.deliver(product)?;
@@ -63,19 +64,26 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Does `work` unless a signal ends it, which then leaves no temporary file behind.
-async fn uninterrupted<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let cannot = |error| Failure::new(Exit::Failed, format!("signals cannot be waited for: {error}"));
-    let [mut interrupt, mut terminate, mut hang_up] = [
-        signal(SignalKind::interrupt()).map_err(cannot)?,
-        signal(SignalKind::terminate()).map_err(cannot)?,
-        signal(SignalKind::hangup()).map_err(cannot)?,
-    ];
-    tokio::select! {
-        done = work => return done,
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hang_up.recv() => {}
+/// The signals that end a run. Once they are caught they end it in order, and no temporary file is left behind.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn caught() -> Result<Self, Failure> {
+        let cannot = |error| Failure::new(Exit::Failed, format!("signals cannot be waited for: {error}"));
+        let [interrupt, terminate, hang_up] =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        Ok(Self([interrupt.map_err(cannot)?, terminate.map_err(cannot)?, hang_up.map_err(cannot)?]))
     }
-    Err(Failure::new(Exit::Interrupted, "stopped by a signal; nothing was written"))
+
+    /// What `work` gives, unless a signal comes first.
+    async fn or<T>(&mut self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let [interrupt, terminate, hang_up] = &mut self.0;
+        tokio::select! {
+            done = work => return done,
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+        Err(Failure::new(Exit::Interrupted, "stopped by a signal; nothing was written"))
+    }
 }
