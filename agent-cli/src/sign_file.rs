@@ -11,22 +11,24 @@ mod manual;
 mod pkcs11_uri;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use chancery_formats::module::{Existing, Options, Signed, VerifyError, prepare, verify_detached};
 use chancery_formats::raw::Input;
 use chancery_formats::x509::Certificate;
 use chancery_protocol::{Algorithm, Format, Hash, Scheme};
 
-use crate::args::{Global, Output};
+use crate::args::Global;
 use crate::block_on;
 use crate::daemon;
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
-use crate::files::blocking;
+use crate::files::{self, Deed, Done, blocking};
 use crate::module::{Source, belongs, certificate_of, failure, small};
-use crate::output::{self, Replacement};
+use crate::output::Replacement;
 use crate::signer::{Artifact, Signer, artifact_name};
 use crate::terminal::{self, Terminal};
 
@@ -46,10 +48,9 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         None => return terminal::misused(USAGE).into(),
     };
     let terminal = Terminal::of_stand_in();
-    let outcome = Global::of_environment()
-        .and_then(|global| block_on(async { run(&global, args, &terminal).await.map(|()| Exit::Done) }));
-    match outcome {
-        Ok(_) => ExitCode::SUCCESS,
+    match Global::of_environment().and_then(|global| block_on(run(global, args, &terminal))) {
+        Ok(exit @ (Exit::Done | Exit::Interrupted)) => exit.into(),
+        Ok(_) => Exit::Failed.into(),
         Err(failure) => {
             terminal.fail(&failure);
             Exit::Failed.into()
@@ -62,8 +63,14 @@ fn say(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Does what the command line asks.
-async fn run(global: &Global, args: Arguments, terminal: &Terminal) -> Result<(), Failure> {
+/// Does what the command line asks; a signal leaves the module as it was, and nothing beside it.
+async fn run(global: Global, args: Arguments, terminal: &Terminal) -> Result<Exit, Failure> {
+    let (global, args) = (Arc::new(global), Arc::new(args));
+    let module = args.module.clone();
+    files::each(terminal, vec![module], |_| one(Arc::clone(&global), Arc::clone(&args))).await
+}
+
+async fn one(global: Arc<Global>, args: Arc<Arguments>) -> Result<Done, Failure> {
     let hash = hash(&args.hash)?;
     let source = blocking({
         let module = args.module.clone();
@@ -73,22 +80,25 @@ async fn run(global: &Global, args: Arguments, terminal: &Terminal) -> Result<()
     let certificate = certificate_of(&args.x509)?;
     match &args.by {
         By::Key(key) => {
-            let (source, signed) = sign(global, &args, key, hash, certificate, source).await?;
+            let (source, signed) = sign(&global, &args, key, hash, certificate, source).await?;
             if args.write != Write::Module {
                 let mut path = args.module.clone().into_os_string();
                 path.push(".p7s");
-                output::deliver(&Output::File(path.into()), signed.cms(), terminal)?;
+                put_signature(&PathBuf::from(path), &signed)?;
             }
-            if args.write == Write::Signature { Ok(()) } else { put(source, signed, args).await }
+            if args.write != Write::Signature {
+                put(source, signed, &args).await?;
+            }
         }
         By::Signature(path) => {
             let signature = small(path)?;
             let (path, existing) = (path.clone(), args.existing);
             let checked = blocking(move || append(source, &path, &signature, &certificate, existing));
             let (source, signed) = checked.await?;
-            put(source, signed, args).await
+            put(source, signed, &args).await?;
         }
     }
+    Ok(Done::new(Deed::Signed))
 }
 
 async fn sign(
@@ -150,7 +160,7 @@ fn append(
 }
 
 /// Writes the signed module where the command line says.
-async fn put(source: Source, signed: Signed, args: Arguments) -> Result<(), Failure> {
+async fn put(source: Source, signed: Signed, args: &Arguments) -> Result<(), Failure> {
     let replacement = match &args.destination {
         Some(destination) => Replacement::at(destination)?,
         None => Replacement::of(&args.module, &source.file)?,
@@ -158,6 +168,12 @@ async fn put(source: Source, signed: Signed, args: Arguments) -> Result<(), Fail
     let output = replacement.writer()?;
     blocking(move || source.write(&signed, &output)).await?;
     blocking(move || replacement.commit()).await
+}
+
+fn put_signature(path: &Path, signed: &Signed) -> Result<(), Failure> {
+    let replacement = Replacement::at(path)?;
+    replacement.file().write_all(signed.cms()).map_err(|error| Failure::file("write", path, &error))?;
+    replacement.commit()
 }
 
 fn hash(name: &OsString) -> Result<Hash, Failure> {

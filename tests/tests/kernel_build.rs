@@ -124,7 +124,7 @@ fn dkms_signs_with_three_lines_in_its_configuration() {
         house.path("bin/chancery-sign-file").display(),
         certificate.display()
     );
-    house.write("etc/framework.conf", framework);
+    house.write("etc/framework.conf", &framework);
     // dkms reads /etc/dkms and nothing else: a mount that this test alone sees puts the folder there.
     let version = headers.parent().unwrap().file_name().unwrap().to_str().unwrap();
     let trees = "--sourcetree \"$PWD/src\" --dkmstree \"$PWD/tree\" --installtree \"$PWD/installed\"";
@@ -145,4 +145,19 @@ fn dkms_signs_with_three_lines_in_its_configuration() {
     house.chancery(&["verify", "module", "--key", "modules", module.to_str().unwrap()]).succeeded();
     let trail = house.audit_trail();
     assert!(trail.iter().any(|record| record["format"] == "module" && record["artifact"] == "hello.ko"));
+    // DKMS goes on where signing fails, and says so in its output alone.
+    house.write("etc/framework.conf", framework.replace("object=modules", "object=none"));
+    let line = format!(
+        "unshare --mount sh -ec '
+         mount --bind \"$PWD/etc\" /etc/dkms
+         dkms build --force hello/1.0 -k {version} {trees}'"
+    );
+    let said = house.shell(&line).succeeded();
+    assert!(
+        said.stderr.contains("error: no key that you may use fits `pkcs11:object=none`"),
+        "{}",
+        said.stderr
+    );
+    let said = modinfo(&installed(&house.path("tree"), "")).succeeded().stdout;
+    assert!(!said.contains("signer:"), "{said}");
 }

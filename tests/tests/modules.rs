@@ -3,12 +3,15 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::process::Command;
 
 use chancery_protocol::Algorithm;
 use chancery_tests::kernel::{modinfo, openssl_verify, parts, sign_file};
 use chancery_tests::tools::{have, is_root};
 use chancery_tests::{House, Output, capped, run};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// What stands in for a module where nobody looks inside.
 const CONTENTS: &[u8] = b"\x7fELF, but not for long";
@@ -305,6 +308,39 @@ fn a_pkcs11_uri_finds_the_key_whose_object_it_names() {
 }
 
 #[test]
+fn an_interrupted_stand_in_leaves_the_module_as_it_was() {
+    let settings = "workers = 1\ntimeout = \"60s\"";
+    let house = House::builder().key("k", Algorithm::P256).token_setting(settings).start();
+    house.x509("k", "module");
+    house.write("a.ko", CONTENTS);
+    let worker = house.workers()[0];
+    kill(worker, Signal::SIGSTOP).unwrap();
+    let mut command = Command::new(house.path("bin/chancery-sign-file"));
+    house.point(&mut command);
+    command.current_dir(house.path(".")).args(["-p", "sha256", "k", "k.pem", "a.ko"]);
+    let mut child = command.spawn().unwrap();
+    house.wait_until("the signature is waited for", |house| {
+        let token = &house.status_json()["tokens"][0];
+        token["queued"].as_u64().unwrap() + token["in_flight"].as_u64().unwrap() == 1
+    });
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    kill(worker, Signal::SIGCONT).unwrap();
+    assert!(fs::read(house.path("a.ko")).unwrap() == CONTENTS);
+    assert_eq!(leftovers(&house), Vec::<String>::new());
+}
+
+/// What an unfinished signature could have left in the house's folder.
+fn leftovers(house: &House) -> Vec<String> {
+    let names = fs::read_dir(house.path("."))
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    names
+        .filter(|name| name.starts_with(".chancery-") || name.contains('~') || name.ends_with(".p7s"))
+        .collect()
+}
+
+#[test]
 fn a_user_without_a_grant_gets_a_clear_error_and_an_untouched_module() {
     if !is_root() {
         return;
@@ -331,7 +367,5 @@ fn a_user_without_a_grant_gets_a_clear_error_and_an_untouched_module() {
     let after = fs::metadata(&module).unwrap();
     assert_eq!((before.ino(), before.mtime_nsec()), (after.ino(), after.mtime_nsec()));
     assert!(fs::read(&module).unwrap() == CONTENTS);
-    let folder = fs::read_dir(Path::new(&module).parent().unwrap()).unwrap();
-    let left: Vec<_> = folder.filter_map(|entry| entry.unwrap().file_name().into_string().ok()).collect();
-    assert!(!left.iter().any(|name| name.starts_with(".chancery-") || name.contains("~signed~")), "{left:?}");
+    assert_eq!(leftovers(&house), Vec::<String>::new());
 }
