@@ -8,13 +8,15 @@ FUZZ_SECONDS ?= 30
 # Where `make install` installs.
 PREFIX ?= /usr
 
-# What rustc needs to build the workspace: OpenSSL, and libclang, which reads OpenSSL's headers.
-BUILD_NEEDS := gcc libc6-dev libclang-dev libssl-dev pkg-config
+# What rustc needs to build the workspace: OpenSSL, libclang, which reads OpenSSL's headers, and xz.
+BUILD_NEEDS := gcc libc6-dev libclang-dev liblzma-dev libssl-dev pkg-config
 # Tokens, and the judges of signatures.
 DEMO_NEEDS := $(BUILD_NEEDS) gnupg rpm softhsm2
 # In gpg's place, chancery-gpg is called by all of these.
-CALLERS := apt-utils createrepo-c debsig-verify debsigs devscripts dpkg-dev git reprepro
-TEST_NEEDS := $(DEMO_NEEDS) $(CALLERS) bsdutils gpgv groff-base mount opensc openssl p11-kit p11-kit-modules procps sqv strace time util-linux
+CALLERS := apt-utils createrepo-c debsig-verify debsigs devscripts dpkg-dev git openssh-client reprepro
+# What builds kernel modules, and judges them.
+MODULES := dkms kmod linux-headers-amd64 make xz-utils zstd
+TEST_NEEDS := $(DEMO_NEEDS) $(CALLERS) $(MODULES) bsdutils gpgv groff-base mount opensc openssl p11-kit p11-kit-modules procps sqv strace time util-linux
 # libFuzzer is C++; systemd judges its units.
 CHECK_NEEDS := $(BUILD_NEEDS) g++ git shellcheck systemd
 

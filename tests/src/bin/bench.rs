@@ -27,7 +27,7 @@ const ROUNDS: usize = 5;
 /// Length of each measurement of a round, unless `BENCH_SECONDS` says otherwise.
 const SECONDS: f64 = 2.0;
 /// Both sides take turns so many times in a round.
-const SLICES: usize = 10;
+const SLICES: u8 = 10;
 /// Bytes of a record of the audit trail, about.
 const RECORD: usize = 700;
 /// Clients of the throughput measurement, each with one request at a time.
@@ -109,7 +109,7 @@ fn compare() {
         let mut sides = runtime.block_on(Sides::ready(&house, algorithm));
         let mut columns: [Vec<f64>; 8] = Default::default();
         for _ in 0..rounds {
-            let figures = runtime.block_on(sides.round(seconds / SLICES as f64));
+            let figures = runtime.block_on(sides.round(seconds / f64::from(SLICES)));
             for (column, value) in columns.iter_mut().zip(figures) {
                 column.push(value);
             }
