@@ -336,7 +336,7 @@ fn leftovers(house: &House) -> Vec<String> {
         .unwrap()
         .filter_map(|entry| entry.unwrap().file_name().into_string().ok());
     names
-        .filter(|name| name.starts_with(".chancery-") || name.contains('~') || name.ends_with(".p7s"))
+        .filter(|name| name.starts_with(".chancery-") || name.contains('~') || name.contains(".p7s"))
         .collect()
 }
 

@@ -42,11 +42,11 @@ pub use pending::Pending;
 pub use stream::Started;
 pub use verify::{Verified, verify_detached, verify_message};
 
+#[cfg(any(feature = "rpm", feature = "ssh"))]
+pub(crate) use error::library;
 #[cfg(any(feature = "rpm", feature = "ssh", feature = "x509"))]
-pub(crate) use {
-    error::library,
-    pending::{digest, hash_algorithm},
-    stream::feed,
-};
+pub(crate) use pending::hash_algorithm;
 #[cfg(feature = "rpm")]
 pub(crate) use {key::seconds, pending::Draft, verify::issuer};
+#[cfg(any(feature = "rpm", feature = "ssh", feature = "module"))]
+pub(crate) use {pending::digest, stream::feed};

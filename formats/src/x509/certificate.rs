@@ -5,6 +5,7 @@ use der::pem::LineEnding;
 use der::referenced::OwnedToRef;
 use der::{Decode, Encode, EncodePem};
 use sequoia_openpgp::types::HashAlgorithm;
+#[cfg(feature = "module")]
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 
 use super::error::library;
