@@ -156,10 +156,7 @@ pub fn x509_certificate(data: &[u8]) {
     let Ok(certificate) = x509::Certificate::parse(data) else { return };
     let _ = (certificate.subject().to_string(), certificate.subject().common_name());
     let _ = (certificate.serial(), certificate.not_after(), certificate.profile(), certificate.fingerprint());
-    let der = certificate
-        .to_der()
-        .unwrap_or_else(|error| panic!("a certificate that was read cannot be written: {error}"));
-    let again = x509::Certificate::parse(&der)
+    let again = x509::Certificate::parse(certificate.as_der())
         .unwrap_or_else(|error| panic!("a certificate that was written cannot be read: {error}"));
     assert!(again == certificate, "a certificate changes on its way");
     let pem = certificate.to_pem().unwrap_or_else(|error| panic!("DER is there, and no PEM: {error}"));

@@ -38,9 +38,12 @@ pub(crate) async fn run(global: &Global, args: SelfSign, terminal: &Terminal) ->
     if was == Was::Stored {
         agree(&certificate, &args)?;
     }
-    let bytes =
-        if args.no_armor { certificate.to_der() } else { certificate.to_pem().map(String::into_bytes) };
-    output::deliver(&args.output, &bytes.map_err(|error| failure(&error))?, terminal)?;
+    let bytes = if args.no_armor {
+        certificate.as_der().to_vec()
+    } else {
+        certificate.to_pem().map_err(|error| failure(&error))?.into_bytes()
+    };
+    output::deliver(&args.output, &bytes, terminal)?;
 
     let (word, text) = match was {
         Was::Made => ("made", "made and stored"),
@@ -85,8 +88,7 @@ async fn make(
     let artifact = format!("{}.x509", key.name);
     let raw = signer.sign_input(Artifact::named(&artifact), pending.scheme(), pending.input()).await?;
     let certificate = pending.finish(&raw).map_err(|error| failure(&error))?;
-    let der = certificate.to_der().map_err(|error| failure(&error))?;
-    match store(&admin, &key.name, &der).await {
+    match store(&admin, &key.name, certificate.as_der()).await {
         Ok(_) => Ok((certificate, Was::Made)),
         // Somebody was faster: theirs counts.
         Err(ClientError::Refused(refusal)) if refusal.reason() == Reason::Exists => {

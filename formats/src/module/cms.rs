@@ -36,7 +36,7 @@ pub(super) fn signer_identifier(
 ) -> Result<SignerIdentifier, Error> {
     match form {
         SignerId::IssuerAndSerialNumber => {
-            let said = certificate.certificate().tbs_certificate();
+            let said = certificate.parsed().tbs_certificate();
             Ok(SignerIdentifier::IssuerAndSerialNumber(IssuerAndSerialNumber {
                 issuer: said.issuer().clone(),
                 serial_number: said.serial_number().clone(),

@@ -3,7 +3,7 @@
 use chancery_protocol::PublicKey;
 use der::pem::LineEnding;
 use der::referenced::OwnedToRef;
-use der::{Decode, Encode, EncodePem};
+use der::{Decode, Encode};
 use sequoia_openpgp::types::HashAlgorithm;
 #[cfg(feature = "module")]
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
@@ -19,7 +19,9 @@ const PEM: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// An X.509 certificate whose key is of a kind that is spoken here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    certificate: x509_cert::Certificate,
+    /// As it was read: the library writes some times otherwise, and the signature is over these bytes.
+    der: Vec<u8>,
+    parsed: x509_cert::Certificate,
     key: PublicKey,
 }
 
@@ -31,26 +33,28 @@ impl Certificate {
         }
         let not_one = |error: der::Error| Error::NotACertificate(error.into());
         let pem = bytes.windows(PEM.len()).position(|window| window == PEM);
-        let certificate = match pem {
+        let der = match pem {
             // DER begins with its SEQUENCE, and could hold anything after that.
             Some(begin) if !bytes.starts_with(&[0x30]) => {
                 let end = b"-----END CERTIFICATE-----";
                 let rest = &bytes[begin..];
                 let end = rest.windows(end.len()).position(|window| window == end).map(|at| at + end.len());
-                let (_, der) = der::pem::decode_vec(&rest[..end.unwrap_or(rest.len())])
-                    .map_err(|error| not_one(error.into()))?;
-                x509_cert::Certificate::from_der(&der).map_err(not_one)?
+                let pem = &rest[..end.unwrap_or(rest.len())];
+                let (_, der) = der::pem::decode_vec(pem).map_err(|error| not_one(error.into()))?;
+                der
             }
-            _ => x509_cert::Certificate::from_der(bytes).map_err(not_one)?,
+            _ => bytes.to_vec(),
         };
-        Self::of(certificate)
-    }
-
-    pub(super) fn of(certificate: x509_cert::Certificate) -> Result<Self, Error> {
-        let spki = certificate.tbs_certificate().subject_public_key_info().to_der();
+        let parsed = x509_cert::Certificate::from_der(&der).map_err(not_one)?;
+        let spki = parsed.tbs_certificate().subject_public_key_info().to_der();
         let spki = spki.map_err(library("read a certificate's key"))?;
         let key = PublicKey::from_spki(&spki).map_err(|bad| Error::Key(bad.into()))?;
-        Ok(Self { certificate, key })
+        Ok(Self { der, parsed, key })
+    }
+
+    /// A certificate that was made here.
+    pub(super) fn of(certificate: &x509_cert::Certificate) -> Result<Self, Error> {
+        Self::parse(&certificate.to_der().map_err(library("write a certificate"))?)
     }
 
     /// The key that it is for.
@@ -60,22 +64,22 @@ impl Certificate {
 
     /// Whose key it is.
     pub fn subject(&self) -> Subject {
-        Subject::of(self.certificate.tbs_certificate().subject().clone())
+        Subject::of(self.parsed.tbs_certificate().subject().clone())
     }
 
     /// Until when it is valid, in seconds since 1970.
     pub fn not_after(&self) -> u64 {
-        self.certificate.tbs_certificate().validity().not_after.to_unix_duration().as_secs()
+        self.parsed.tbs_certificate().validity().not_after.to_unix_duration().as_secs()
     }
 
     /// Its serial number, in hexadecimal.
     pub fn serial(&self) -> String {
-        hex::encode(self.certificate.tbs_certificate().serial_number().as_bytes())
+        hex::encode(self.parsed.tbs_certificate().serial_number().as_bytes())
     }
 
     /// The profile whose extensions it has, if it was made here.
     pub fn profile(&self) -> Option<Profile> {
-        let said = self.certificate.tbs_certificate();
+        let said = self.parsed.tbs_certificate();
         let key = said.subject_public_key_info().owned_to_ref();
         Profile::ALL.into_iter().find(|profile| {
             let own = profile.extensions(key.clone(), said.subject());
@@ -87,28 +91,29 @@ impl Certificate {
     pub fn fingerprint(&self) -> Result<String, Error> {
         let what = "hash a certificate";
         let mut context = HashAlgorithm::SHA256.context().map_err(library(what))?.for_digest();
-        context.update(&self.to_der()?);
+        context.update(&self.der);
         Ok(hex::encode(context.into_digest().map_err(library(what))?))
     }
 
     /// Its DER.
-    pub fn to_der(&self) -> Result<Vec<u8>, Error> {
-        self.certificate.to_der().map_err(library("write a certificate"))
+    pub fn as_der(&self) -> &[u8] {
+        &self.der
     }
 
     /// Its PEM (RFC 7468, section 5).
     pub fn to_pem(&self) -> Result<String, Error> {
-        self.certificate.to_pem(LineEnding::LF).map_err(library("write a certificate"))
+        der::pem::encode_string("CERTIFICATE", LineEnding::LF, &self.der)
+            .map_err(library("write a certificate"))
     }
 
     /// The name that it gives its key, if it gives one (RFC 5280, section 4.2.1.2).
     #[cfg(feature = "module")]
     pub(crate) fn key_identifier(&self) -> Option<SubjectKeyIdentifier> {
-        self.certificate.tbs_certificate().get_extension().ok().flatten().map(|(_, identifier)| identifier)
+        self.parsed.tbs_certificate().get_extension().ok().flatten().map(|(_, identifier)| identifier)
     }
 
     #[cfg(feature = "module")]
-    pub(crate) const fn certificate(&self) -> &x509_cert::Certificate {
-        &self.certificate
+    pub(crate) const fn parsed(&self) -> &x509_cert::Certificate {
+        &self.parsed
     }
 }

@@ -85,7 +85,7 @@ impl PendingCertificate {
         let what = "assemble a certificate";
         let signature = checked(&self.signer, &self.input, raw)?;
         let certificate = self.builder.assemble(signature, &self.signer).map_err(library(what))?;
-        Certificate::of(certificate)
+        Certificate::of(&certificate)
     }
 }
 
