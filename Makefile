@@ -17,6 +17,9 @@ CALLERS := apt-utils createrepo-c debsig-verify debsigs devscripts dpkg-dev git 
 # What builds kernel modules, and judges them.
 MODULES := dkms kmod linux-headers-amd64 make xz-utils zstd
 TEST_NEEDS := $(DEMO_NEEDS) $(CALLERS) $(MODULES) bsdutils gpgv groff-base mount opensc openssl p11-kit p11-kit-modules procps sqv strace time util-linux
+# A kernel, and a machine to boot it in.
+KERNEL_NEEDS := $(BUILD_NEEDS) bc bison busybox-static cpio flex libelf-dev linux-source-6.1 make openssl qemu-system-x86 softhsm2 \
+	xz-utils
 # libFuzzer is C++; systemd judges its units.
 CHECK_NEEDS := $(BUILD_NEEDS) g++ git shellcheck systemd
 
@@ -67,6 +70,12 @@ test-container: nextest ## Run the container suite: systemd, journal, sandbox an
 	scripts/apt.sh $(BUILD_NEEDS)
 	cargo build $(CARGO_BUILD) --workspace --bins --features container
 	scripts/with-engine.sh $(NEXTEST) --features container --profile container
+
+.PHONY: test-kernel
+test-kernel: ## Build a kernel that refuses what is not signed, and boot it; at most 15 minutes
+	scripts/apt.sh $(KERNEL_NEEDS)
+	cargo build $(CARGO_BUILD) -p chanceryd -p chancery -p chancery-softhsm
+	timeout --kill-after=30 15m tests/kernel/run.sh
 
 .PHONY: check
 check: check-scripts check-code check-deny check-fuzz ## Check everything that can be checked without running it

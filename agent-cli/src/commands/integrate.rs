@@ -29,13 +29,14 @@ macro_rules! page {
     };
 }
 
-const PAGES: [Page; 13] = [
+const PAGES: [Page; 14] = [
     page!("apt", "repositories for apt: InRelease and Release.gpg"),
     page!("createrepo", "createrepo_c's repomd.xml, and SHA256SUMS"),
     page!("debsign", "Debian source packages and changes: debsign, dpkg-buildpackage"),
     page!("debsigs", "signatures inside Debian packages"),
     page!("dkms", "kernel modules that DKMS builds"),
     page!("git", "commits and tags with OpenPGP signatures"),
+    page!("git-ssh", "commits and tags of git, and files, with SSH signatures"),
     page!("gpg", "chancery-gpg in gpg's place, for any caller"),
     page!("kernel-modules", "kernel builds: chancery-sign-file in scripts/sign-file's place"),
     page!("openpgp", "files, checksums and mails with OpenPGP signatures"),

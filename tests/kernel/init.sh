@@ -1,0 +1,22 @@
+#!/bin/busybox sh
+# shellcheck shell=dash
+# The first and only process of the kernel under test: tries each module, says on the console what became of it, and
+# powers off. What the kernel says of a module stands between its `try` and its verdict.
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+
+for module in /modules/*.ko; do
+    name=$(basename "$module" .ko)
+    echo "kernel-test: try $name"
+    if said=$(insmod "$module" 2>&1); then
+        # What is loaded is told by the kernel, not by insmod.
+        while read -r loaded _; do
+            [ "$loaded" != test_module ] || echo "kernel-test: $name: loaded"
+        done </proc/modules
+        rmmod test_module
+    else
+        echo "kernel-test: $name: refused: ${said##*: }"
+    fi
+done
+echo "kernel-test: end"
+poweroff -f
