@@ -36,7 +36,7 @@ const PAGES: [Page; 14] = [
     page!("debsigs", "signatures inside Debian packages"),
     page!("dkms", "kernel modules that DKMS builds"),
     page!("git", "commits and tags with OpenPGP signatures"),
-    page!("git-ssh", "commits and tags of git, and files, with SSH signatures"),
+    page!("git-ssh", "commits and tags with SSH signatures"),
     page!("gpg", "chancery-gpg in gpg's place, for any caller"),
     page!("kernel-modules", "kernel builds: chancery-sign-file in scripts/sign-file's place"),
     page!("openpgp", "files, checksums and mails with OpenPGP signatures"),
