@@ -2,8 +2,6 @@
 
 use std::fs;
 
-
-
 use chancery_protocol::Algorithm;
 use chancery_tests::tools::{have, is_root};
 use chancery_tests::{House, Output};
@@ -134,7 +132,10 @@ fn the_stand_in_signs_files_as_ssh_keygen_does_and_asks_before_it_replaces() {
 
     let before = fs::read(house.path("a.sig")).unwrap();
     let said = house.shell("chancery-ssh-keygen -q -Y sign -n other -f k a </dev/null").succeeded();
-    assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("a.sig already exists.\nOverwrite (y/n)? ", ""));
+    assert_eq!(
+        (said.stdout.as_str(), said.stderr.as_str()),
+        ("a.sig already exists.\nOverwrite (y/n)? ", "")
+    );
     assert!(fs::read(house.path("a.sig")).unwrap() == before);
     house.shell("echo y | chancery-ssh-keygen -q -Y sign -n other -f k a").succeeded();
     verify(&house, "k", "other", "a.sig", "a").succeeded();
@@ -150,7 +151,8 @@ fn the_key_is_found_by_name_by_a_file_of_its_public_key_and_by_that_line_whateve
     if !have(&["ssh-keygen", "bash"]) {
         return;
     }
-    let house = house(&[("k", Algorithm::Rsa2048), ("decoy", Algorithm::Ed25519), ("last", Algorithm::Ed25519)]);
+    let house =
+        house(&[("k", Algorithm::Rsa2048), ("decoy", Algorithm::Ed25519), ("last", Algorithm::Ed25519)]);
     house.write("data", "some data\n");
     let line = fs::read_to_string(house.path("last.pub")).unwrap();
     let words: Vec<_> = line.split_whitespace().collect();
@@ -266,9 +268,7 @@ fn git_signs_commits_and_tags_and_finds_them_good() {
             let tag = format!("{key}-{number}");
             repository.git(&format!("tag -s -m 'a tag' {tag}")).succeeded();
             let good = format!("Good \"git\" signature for {key}@example.org with ");
-            for check in
-                ["log --show-signature -1", "verify-commit HEAD", &format!("verify-tag {tag}")]
-            {
+            for check in ["log --show-signature -1", "verify-commit HEAD", &format!("verify-tag {tag}")] {
                 let said = repository.git(check).succeeded().text();
                 assert!(said.contains(&good), "{check}: {said}");
             }
@@ -284,7 +284,8 @@ fn git_signs_commits_and_tags_and_finds_them_good() {
     let signed = house.shell("cd repository && git cat-file commit HEAD | sed '/^gpgsig/,/^ -----END/d'");
     let digest = hex::encode(Sha512::digest(signed.succeeded().stdout));
     let trail = house.audit_trail();
-    let found = |record: &&serde_json::Value| record["format"] == "ssh" && record["artifact_digest"] == digest;
+    let found =
+        |record: &&serde_json::Value| record["format"] == "ssh" && record["artifact_digest"] == digest;
     assert_eq!(trail.iter().filter(found).filter(|record| record["event"] == "intent").count(), 1);
 }
 
@@ -299,7 +300,8 @@ fn a_user_without_a_grant_sees_git_fail_and_makes_no_commit() {
     let folder = house.path("theirs");
     fs::create_dir(&folder).unwrap();
     std::os::unix::fs::chown(&folder, Some(STRANGER), Some(STRANGER)).unwrap();
-    let settings = "-c user.name=A -c user.email=a@example.org -c gpg.format=ssh -c gpg.ssh.program=chancery-ssh-keygen";
+    let settings =
+        "-c user.name=A -c user.email=a@example.org -c gpg.format=ssh -c gpg.ssh.program=chancery-ssh-keygen";
     let as_stranger = |line: &str| {
         let line = format!("cd theirs && export HOME=$PWD GIT_CONFIG_SYSTEM=/dev/null && {line}");
         house.shell_as(STRANGER, STRANGER, &[], &line)
