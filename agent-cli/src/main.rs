@@ -13,6 +13,7 @@ mod exit;
 mod failure;
 mod files;
 mod gpg;
+mod hand_over;
 mod key;
 mod lane;
 mod module;

@@ -68,33 +68,6 @@ fn ssh_keygen_reads_the_public_keys_and_accepts_signatures_of_every_algorithm_ov
 }
 
 #[test]
-fn a_signature_is_byte_for_byte_that_of_ssh_keygen() {
-    if !have(&["ssh-keygen", "openssl", "bash"]) {
-        return;
-    }
-    let house = house(&ALGORITHMS);
-    house.write("data", "some data\n");
-    // ssh-keygen has no key of the token; what it writes around the numbers is compared, so with a key of its own.
-    for (kind, key) in [("ed25519", "ed25519"), ("ecdsa -b 384", "p384"), ("rsa -b 2048", "rsa2048")] {
-        house.shell(&format!("rm -f own* && ssh-keygen -q -N '' -C own -t {kind} -f own")).succeeded();
-        house.shell("ssh-keygen -q -Y sign -n file -f own < data > own.sig").succeeded();
-        house.shell(&format!("chancery sign ssh --key {key} < data > ours.sig")).succeeded();
-        let frame = |name: &str| {
-            let binary = format!("grep -v SSH {name} | base64 -d");
-            let length = house.shell(&format!("{binary} | wc -c")).succeeded().stdout;
-            let head = house.shell(&format!("{binary} | head -c 40 | od -An -tx1")).succeeded().stdout;
-            (length.trim().parse::<i64>().unwrap(), head)
-        };
-        let ((own, own_head), (ours, our_head)) = (frame("own.sig"), frame("ours.sig"));
-        // ECDSA's numbers lose a byte, or gain one, with a few of them.
-        assert!((own - ours).abs() <= 4, "{key}: {own} and {ours}");
-        // Magic, version, the key's length and type.
-        let fixed = our_head.len() / 2;
-        assert_eq!(own_head[..fixed], our_head[..fixed], "{key}");
-    }
-}
-
-#[test]
 fn standard_input_is_signed_to_standard_output() {
     if !have(&["ssh-keygen", "bash"]) {
         return;
@@ -203,10 +176,10 @@ fn what_does_not_sign_is_done_by_the_real_ssh_keygen() {
     house.shell("mkdir first && ln -s ../bin/chancery-ssh-keygen first/ssh-keygen").succeeded();
     let said = house.shell("PATH=$PWD/first:$PATH chancery-ssh-keygen -l -f k.pub").succeeded().stdout;
     assert!(said.contains("ED25519"), "{said}");
-    // One that calls back does not go round for ever.
+    // One that calls back is passed by when it does, and does not go round for ever.
     house.shell("printf '#!/bin/sh\\nexec chancery-ssh-keygen \"$@\"\\n' > first/ssh-keygen.sh && chmod +x first/ssh-keygen.sh && mv first/ssh-keygen.sh first/ssh-keygen").succeeded();
-    let said = house.shell("PATH=$PWD/first:$PATH chancery-ssh-keygen -l -f k.pub").failed(255).stderr;
-    assert!(said.starts_with("error: ssh-keygen in PATH calls chancery-ssh-keygen"), "{said}");
+    let said = house.shell("PATH=$PWD/first:$PATH chancery-ssh-keygen -l -f k.pub").succeeded().stdout;
+    assert!(said.contains("ED25519"), "{said}");
 }
 
 #[test]

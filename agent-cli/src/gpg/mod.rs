@@ -2,12 +2,11 @@
 //!
 //! Read in this order: [`options`] (every option of gpg, and what becomes of it), [`arguments`] (gpg's way to read a
 //! command line), [`request`] (what it asks for), [`select`] (which key is meant), [`data`] (what is signed), [`sign`]
-//! (the run), [`place`] (where the signature goes), [`status`] (lines for programs), and [`hand_over`] (everything
-//! that is no signing, to the real gpg). [`man`] is the page. What gpg does was learnt from its manual, its doc/DETAILS and by trying 2.2.40.
+//! (the run), [`place`] (where the signature goes) and [`status`] (lines for programs). Everything that is no signing goes to
+//! the real gpg. [`man`] is the page. What gpg does was learnt from its manual, its doc/DETAILS and by trying 2.2.40.
 
 mod arguments;
 mod data;
-mod hand_over;
 pub(crate) mod man;
 mod options;
 mod place;
@@ -27,12 +26,15 @@ use self::status::{Code, InvalidSigner, Status};
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::hand_over::Real;
 use crate::terminal;
 
 /// The name of this face.
 const NAME: &str = "chancery-gpg";
 /// gpg's exit code for everything that is not a bad signature.
 const FAILED: u8 = 2;
+/// Does what is no signing.
+const GPG: Real = Real { names: &["gpg", "gpg2"], handed_over: "CHANCERY_GPG_HANDED_OVER" };
 
 /// Whether the program was called as `chancery-gpg`, or as `gpg`: rpmsign gives the word `gpg` as the program's name
 /// whatever it runs (rpm 4, `%__gpg_sign_cmd`), and a link of that name in the PATH serves callers that know no other.
@@ -52,7 +54,7 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
     };
     match work {
         Ok(Work::Sign(request)) => signed(request, &mut status),
-        Ok(Work::HandOver) => fail(&hand_over::to_gpg(words)),
+        Ok(Work::HandOver) => fail(&GPG.take_over(words).unwrap_or_else(|| no_gpg(words))),
         Ok(Work::Version) => tell(VERSION),
         Ok(Work::Help) => tell(HELP),
         Err(failure) => {
@@ -60,6 +62,17 @@ pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
             fail(&failure)
         }
     }
+}
+
+/// Something is asked that only gpg does, and there is none.
+fn no_gpg(words: &[OsString]) -> Failure {
+    let asked = words.iter().map(|word| word.to_string_lossy()).find(|word| word.starts_with('-'));
+    let not_ours = match asked {
+        Some(option) => format!("`{option}` does not sign"),
+        None => "there is no command to sign".to_owned(),
+    };
+    Failure::new(Exit::Usage, format!("{not_ours}, and no gpg is installed that it could be handed to"))
+        .hint("install gpg, or use `chancery verify openpgp` and `chancery key cert NAME --openpgp`")
 }
 
 /// What comes from the environment; there are no options of our own among gpg's.

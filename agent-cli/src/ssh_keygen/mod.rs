@@ -4,7 +4,6 @@
 //! real ssh-keygen. Lines and exit codes are those of ssh-keygen from OpenSSH 9.2.
 
 mod arguments;
-mod real;
 mod select;
 
 use std::ffi::OsString;
@@ -16,6 +15,7 @@ use crate::args::{Input, Output};
 use crate::daemon;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::hand_over::Real;
 use crate::output;
 use crate::sources::beside;
 use crate::ssh::SshSigner;
@@ -32,6 +32,9 @@ const USAGE: u8 = 1;
 /// What ssh-keygen ends with when anything else fails.
 const FATAL: u8 = 255;
 
+/// Does what is no signing.
+const SSH_KEYGEN: Real = Real { names: &["ssh-keygen"], handed_over: "CHANCERY_SSH_KEYGEN_HANDED_OVER" };
+
 /// Does what ssh-keygen would do with these arguments.
 pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
     let sign = match request(arguments) {
@@ -42,8 +45,8 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
             return USAGE.into();
         }
         Request::Other => {
-            let terminal = Terminal::plain();
-            terminal.fail(&real::become_ssh_keygen(arguments.get(1..).unwrap_or_default()));
+            let failure = SSH_KEYGEN.take_over(arguments.get(1..).unwrap_or_default());
+            Terminal::plain().fail(&failure.unwrap_or_else(no_ssh_keygen));
             return FATAL.into();
         }
     };
@@ -55,6 +58,12 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
             FATAL.into()
         }
     }
+}
+
+/// Something is asked that only ssh-keygen does, and there is none.
+fn no_ssh_keygen() -> Failure {
+    Failure::new(Exit::Failed, "all but `-Y sign` is done by ssh-keygen, and none is installed")
+        .hint("on Debian: apt-get install openssh-client")
 }
 
 /// Signs one file after the other, and stops at the first that fails, as ssh-keygen does.

@@ -1,4 +1,4 @@
-//! What is no signing goes to the real gpg, which takes this process over.
+//! What is no signing goes to the real program, which takes this process over.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -11,48 +11,48 @@ use std::process::Command;
 use crate::exit::Exit;
 use crate::failure::{Failure, plain};
 
-/// Which programs were handed to already, as `device:inode` of each: a script named gpg that calls us, or a copy of this
-/// program, is passed by when it comes back.
-const HANDED_OVER: &str = "CHANCERY_GPG_HANDED_OVER";
-/// gpg's names.
-const NAMES: [&str; 2] = ["gpg", "gpg2"];
-/// Where gpg is if the PATH does not say.
-const USUAL: &str = "/usr/bin";
-
-/// Becomes the real gpg. It returns only if that cannot be.
-pub(super) fn to_gpg(words: &[OsString]) -> Failure {
-    let mut tried = env::var(HANDED_OVER).unwrap_or_default();
-    if let Some(own) = env::current_exe().ok().and_then(|own| fs::metadata(own).ok()) {
-        add(&mut tried, &own);
-    }
-    let Some((gpg, metadata)) = find(env::var_os("PATH").as_deref(), &tried) else {
-        let asked = words.iter().map(|word| word.to_string_lossy()).find(|word| word.starts_with('-'));
-        let not_ours = match asked {
-            Some(option) => format!("`{option}` does not sign"),
-            None => "there is no command to sign".to_owned(),
-        };
-        return Failure::new(
-            Exit::Usage,
-            format!("{not_ours}, and no gpg is installed that it could be handed to"),
-        )
-        .hint("install gpg, or use `chancery verify openpgp` and `chancery key cert NAME --openpgp`");
-    };
-    add(&mut tried, &metadata);
-    let error = Command::new(&gpg).arg0("gpg").args(words).env(HANDED_OVER, tried).exec();
-    Failure::new(Exit::Failed, format!("{}: cannot run: {}", gpg.display(), plain(&error)))
+/// A program for which chancery stands in.
+pub(crate) struct Real {
+    /// Its names; the first is the one by which it is called.
+    pub(crate) names: &'static [&'static str],
+    /// The variable of the environment that says which programs were handed to already, as `device:inode` of each: a
+    /// script of that name that calls us, or a copy of this program, is passed by when it comes back.
+    pub(crate) handed_over: &'static str,
 }
 
-/// The first gpg of the PATH that was not tried and is not this program by another name.
-fn find(path: Option<&OsStr>, tried: &str) -> Option<(PathBuf, Metadata)> {
-    let folders = env::split_paths(path.unwrap_or_default()).filter(|folder| folder.is_absolute());
-    let folders = folders.chain([PathBuf::from(USUAL)]);
-    let mut others = folders.flat_map(|folder| NAMES.map(|name| folder.join(name))).filter_map(|gpg| {
-        let metadata = fs::metadata(&gpg).ok()?;
-        let is_program = metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
-        let is_new = !tried.split(' ').any(|one| one == identity(&metadata));
-        (is_program && is_new && !is_chancery(&gpg)).then_some((gpg, metadata))
-    });
-    others.next()
+/// Where programs are if the PATH does not say.
+const USUAL: &str = "/usr/bin";
+
+impl Real {
+    /// Becomes the program. It returns only if that cannot be: with nothing where none is installed.
+    pub(crate) fn take_over(&self, words: &[OsString]) -> Option<Failure> {
+        let mut tried = env::var(self.handed_over).unwrap_or_default();
+        if let Some(own) = env::current_exe().ok().and_then(|own| fs::metadata(own).ok()) {
+            add(&mut tried, &own);
+        }
+        let (program, metadata) = self.find(env::var_os("PATH").as_deref(), &tried)?;
+        add(&mut tried, &metadata);
+        let mut command = Command::new(&program);
+        if let Some(name) = self.names.first() {
+            command.arg0(name);
+        }
+        let error = command.args(words).env(self.handed_over, tried).exec();
+        Some(Failure::new(Exit::Failed, format!("{}: cannot run: {}", program.display(), plain(&error))))
+    }
+
+    /// The first such program of the PATH that was not tried and is not this program by another name.
+    fn find(&self, path: Option<&OsStr>, tried: &str) -> Option<(PathBuf, Metadata)> {
+        let folders = env::split_paths(path.unwrap_or_default()).filter(|folder| folder.is_absolute());
+        let folders = folders.chain([PathBuf::from(USUAL)]);
+        let named = folders.flat_map(|folder| self.names.iter().map(move |name| folder.join(name)));
+        let mut others = named.filter_map(|program| {
+            let metadata = fs::metadata(&program).ok()?;
+            let is_program = metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
+            let is_new = !tried.split(' ').any(|one| one == identity(&metadata));
+            (is_program && is_new && !is_chancery(&program)).then_some((program, metadata))
+        });
+        others.next()
+    }
 }
 
 /// Whether a link leads to a copy of chancery, of whatever version.
@@ -78,6 +78,8 @@ mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::symlink;
 
+    const GPG: Real = Real { names: &["gpg", "gpg2"], handed_over: "A_TEST_HANDED_OVER" };
+
     fn program(path: &Path) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "#!/bin/sh\n").unwrap();
@@ -85,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_real_gpg_is_found_behind_our_own_names() {
+    fn the_real_program_is_found_behind_our_own_names() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         let own = at("own/chancery");
@@ -120,12 +122,12 @@ mod tests {
         add(&mut tried, &fs::metadata(&own).unwrap());
         // Each that comes back is passed by, until the one that does not.
         for expected in ["script/gpg", "real/gpg", "real/gpg2"] {
-            let (gpg, metadata) = find(Some(&path), &tried).unwrap();
+            let (gpg, metadata) = GPG.find(Some(&path), &tried).unwrap();
             assert_eq!(gpg, at(expected));
             add(&mut tried, &metadata);
         }
         // A relative folder is whatever the caller stands in.
-        let found = find(Some(OsStr::new(":.:real")), "");
+        let found = GPG.find(Some(OsStr::new(":.:real")), "");
         assert!(found.is_none_or(|(gpg, _)| gpg.starts_with(USUAL)));
     }
 }
