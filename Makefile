@@ -134,9 +134,9 @@ install: ## Install programs, man pages and units; DESTDIR and PREFIX are honour
 	@echo "next: systemctl daemon-reload; systemd/README.md tells how to configure and start it"
 
 .PHONY: clean-state
-clean-state: ## Stop the sandbox; forget its token, the demo's, and the tests' prepared tokens
+clean-state: ## Stop the sandbox; forget its token, the demo's, the tests' prepared ones, and the kernel under test
 	scripts/sandbox.sh stop
-	rm -rf $(TARGET)/sandbox $(TARGET)/demo $(TARGET)/softhsm-templates
+	rm -rf $(TARGET)/sandbox $(TARGET)/demo $(TARGET)/softhsm-templates $(TARGET)/kernel
 
 .PHONY: nextest
 nextest:
