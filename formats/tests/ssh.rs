@@ -57,6 +57,8 @@ fn an_rsa_signature_and_public_key_are_byte_for_byte_those_of_ssh_keygen() {
     assert_eq!(theirs.trim(), signing.line("").trim());
     let listed = run(Command::new("ssh-keygen").args(["-l", "-f"]).arg(key.path()));
     assert!(listed.contains(&signing.fingerprint().unwrap()), "{listed}");
+    // ssh-keygen reads the public key of such a file beside it.
+    write(key.folder(), "key.pem.pub", signing.line(""));
     for &hash in MessageHash::ALL {
         let mut command = Command::new("ssh-keygen");
         command.args(["-q", "-Y", "sign", "-n", "file", "-O", &format!("hashalg={}", hash.as_str()), "-f"]);
