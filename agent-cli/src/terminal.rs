@@ -153,25 +153,6 @@ impl Terminal {
         })
     }
 
-    /// Asks in ssh-keygen's words whether the file at `place` may be replaced; the end of the input is a no.
-    pub(crate) fn confirms_overwriting(&self, place: &Path) -> Result<bool, Failure> {
-        let mut answer = String::new();
-        let asked = write!(
-            io::stdout(),
-            "{} already exists.\nOverwrite (y/n)? ",
-            clean(&place.display().to_string())
-        )
-        .and_then(|()| io::stdout().flush())
-        .and_then(|()| io::stdin().lock().take(MAX_ANSWER).read_line(&mut answer));
-        asked.map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format!("{}: cannot ask whether to replace it: {}", place.display(), plain(&error)),
-            )
-        })?;
-        Ok(answer.starts_with(['y', 'Y']))
-    }
-
     /// Shows a bar of `total` files if there is a person to see it.
     pub(crate) fn start_bar(&self, total: usize) {
         if self.voice != Voice::Plain || total < 2 || !io::stderr().is_terminal() {
@@ -238,6 +219,22 @@ pub(crate) fn stand_in_says(text: &str) {
 pub(crate) fn misused(usage: &str) -> Exit {
     let _ = write!(io::stderr(), "{usage}");
     Exit::Usage
+}
+
+/// Asks in ssh-keygen's words whether the file at `place` may be replaced; the end of the input is a no.
+pub(crate) fn confirms_overwriting(place: &Path) -> Result<bool, Failure> {
+    let mut answer = String::new();
+    let asked =
+        write!(io::stdout(), "{} already exists.\nOverwrite (y/n)? ", clean(&place.display().to_string()))
+            .and_then(|()| io::stdout().flush())
+            .and_then(|()| io::stdin().lock().take(MAX_ANSWER).read_line(&mut answer));
+    asked.map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("{}: cannot ask whether to replace it: {}", place.display(), plain(&error)),
+        )
+    })?;
+    Ok(answer.starts_with(['y', 'Y']))
 }
 
 /// File names and other people's words cannot steer the terminal: control characters are shown by their number.

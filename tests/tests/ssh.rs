@@ -24,13 +24,13 @@ fn house(algorithms: &[(&str, Algorithm)]) -> House {
     let builder =
         algorithms.iter().fold(House::builder(), |builder, (name, algorithm)| builder.key(name, *algorithm));
     let house = builder.start();
-    let mut signers = String::new();
+    let mut signers = Vec::new();
     for (name, _) in algorithms {
         let line = house.chancery(&["key", "show", name, "--ssh"]).succeeded().stdout;
         house.write(&format!("{name}.pub"), &line);
-        signers.push_str(&format!("{name}@example.org {line}"));
+        signers.push(format!("{name}@example.org {line}"));
     }
-    house.write("allowed_signers", signers);
+    house.write("allowed_signers", signers.concat());
     house
 }
 

@@ -96,7 +96,7 @@ async fn beside_file(signer: &SshSigner, path: &Path, terminal: &Terminal) -> Re
     let signature = signer.sign(Input::File(path.to_owned())).await?;
     let place = beside(path, ".sig");
     // ssh-keygen asks once it has signed, and takes no answer for a no.
-    if fs::symlink_metadata(&place).is_ok() && !terminal.confirms_overwriting(&place)? {
+    if fs::symlink_metadata(&place).is_ok() && !terminal::confirms_overwriting(&place)? {
         return Ok(Exit::Done);
     }
     output::deliver(&Output::File(place.clone()), signature.as_bytes(), terminal)?;
