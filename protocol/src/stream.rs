@@ -128,8 +128,8 @@ mod tests {
     async fn a_peer_that_reads_wakes_nobody() {
         let (one, mut other) = UnixStream::pair().unwrap();
         let one = Stream::new(one).unwrap();
-        let wakes = Arc::new(Wakes::default());
-        let waker = Waker::from(Arc::clone(&wakes));
+        let counted = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&counted));
         let mut input = BytesMut::new();
         let mut read = Box::pin(one.read(&mut input));
         assert!(read.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
@@ -138,10 +138,10 @@ mod tests {
             other.read_exact(&mut [0; 8]).unwrap();
             events().await;
         }
-        assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+        assert_eq!(counted.0.load(Ordering::Relaxed), 0);
         other.write_all(b"answer").unwrap();
         events().await;
-        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert_eq!(counted.0.load(Ordering::Relaxed), 1);
         assert_eq!(read.await.unwrap(), 6);
     }
 }
