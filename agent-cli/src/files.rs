@@ -18,12 +18,8 @@ use crate::terminal::Terminal;
 /// enough for the memory of their headers.
 const AT_A_TIME: usize = 64;
 
-/// Threads that read, hash and write. Mostly they wait for disks: a file system brings to the disk at once what several
-/// wait for, and so many wait together.
-pub(crate) const BLOCKING_THREADS: usize = 16;
-
-/// Files that are hashed as a whole at a time.
-pub(crate) fn hashed_at_a_time() -> usize {
+/// Threads that read, hash and write.
+pub(crate) fn blocking_threads() -> usize {
     available_parallelism().map_or(4, usize::from).clamp(4, 8)
 }
 

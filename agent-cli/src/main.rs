@@ -69,7 +69,7 @@ fn block_on(work: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, F
     // One thread for the socket, a few for files: little memory, and signatures are waited for, not computed, here.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(files::BLOCKING_THREADS)
+        .max_blocking_threads(files::blocking_threads())
         .build()
         .map_err(|error| Failure::new(Exit::Failed, format!("the event loop cannot start: {error}")))?;
     let outcome = runtime.block_on(work);

@@ -65,7 +65,7 @@ pub(crate) async fn run(global: &Global, args: SignRpm, terminal: &Terminal) -> 
         },
         write: if args.in_place { Write::InPlace } else { Write::Replace },
         headers: Lane::new()?,
-        payloads: Semaphore::new(files::hashed_at_a_time()),
+        payloads: Semaphore::new(files::blocking_threads()),
     });
     files::each(terminal, args.files, |path| sign(Arc::clone(&job), path)).await
 }

@@ -94,9 +94,7 @@ fn signed(request: Request, status: &mut Status) -> ExitCode {
             return FAILED.into();
         }
     };
-    // OpenSSL takes as long to get ready as the daemon's answers take that come before its first use.
-    let _ = std::thread::Builder::new().spawn(chancery_formats::openpgp::get_ready);
-    // One thread does the rest: there is one connection and one file.
+    // One thread does it all: there is one connection and one file.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,

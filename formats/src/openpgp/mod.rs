@@ -42,15 +42,9 @@ pub use pending::Pending;
 pub use stream::Started;
 pub use verify::{Verified, verify_detached, verify_message};
 
-/// Has the cryptographic library get ready, which takes it a millisecond or two at its first use otherwise. For a program
-/// that makes one signature, beside whatever it waits for first.
-pub fn get_ready() {
-    // It does not matter how this ends: whoever needs a hash later is told.
-    let _ = hash_algorithm(chancery_protocol::Hash::Sha256).context();
-}
-
 #[cfg(any(feature = "rpm", feature = "ssh"))]
 pub(crate) use error::library;
+#[cfg(any(feature = "rpm", feature = "ssh", feature = "x509"))]
 pub(crate) use pending::hash_algorithm;
 #[cfg(feature = "rpm")]
 pub(crate) use {key::seconds, pending::Draft, verify::issuer};
