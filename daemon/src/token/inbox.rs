@@ -63,7 +63,7 @@ impl Inbox {
                 Err(Errno::EINTR) => {}
                 // Others that want this processor have it.
                 Err(Errno::EAGAIN) if self.lingers && self.soon && begin.elapsed() < LINGER => {
-                    thread::yield_now()
+                    thread::yield_now();
                 }
                 Err(Errno::EAGAIN) => self.sleep()?,
                 Err(error) => return Err(error.into()),
