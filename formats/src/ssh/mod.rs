@@ -4,7 +4,8 @@
 //! 6.2.1), Ed25519 the signed data itself (RFC 8709, section 6): a hundred bytes, whatever the message's size.
 //!
 //! ```no_run
-//! use chancery_formats::ssh::{Error, Input, MessageHash, Namespace, SigningKey, armor, sign};
+//! use chancery_formats::raw::Input;
+//! use chancery_formats::ssh::{Error, MessageHash, Namespace, SigningKey, armor, sign};
 //! # fn ask(_: chancery_protocol::Scheme, _: &Input) -> Vec<u8> { vec![] }
 //! # fn example(key: &SigningKey, file: std::fs::File) -> Result<(), Error> {
 //! let pending = sign(key, &Namespace::new("git")?, MessageHash::Sha512, file)?;
