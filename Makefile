@@ -74,7 +74,7 @@ test-container: nextest ## Run the container suite: systemd, journal, sandbox an
 .PHONY: test-kernel
 test-kernel: ## Build a kernel that refuses what is not signed, and boot it; at most 15 minutes
 	scripts/apt.sh $(KERNEL_NEEDS)
-	cargo build $(CARGO_BUILD) -p chanceryd -p chancery -p chancery-softhsm
+	cargo build $(CARGO_BUILD) --workspace --bins $(CONTAINER)
 	timeout --kill-after=30 15m tests/kernel/run.sh
 
 .PHONY: check
