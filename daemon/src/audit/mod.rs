@@ -104,6 +104,8 @@ impl Audit {
         let (reply, written) = oneshot::channel();
         if self.inbox.put_down(Message::Urgent(Box::new(Event::Intent(intent)), reply)) {
             let inbox = Arc::clone(&self.inbox);
+            // After what is ready now, which brings the order to the token: woken first, the writer would take the
+            // processor that the worker is about to get.
             tokio::spawn(async move {
                 tokio::task::yield_now().await;
                 inbox.wake();
