@@ -8,8 +8,8 @@ FUZZ_SECONDS ?= 30
 # Where `make install` installs.
 PREFIX ?= /usr
 
-# What rustc needs to build the workspace: OpenSSL, libclang, which reads OpenSSL's headers, and xz.
-BUILD_NEEDS := gcc libc6-dev libclang-dev liblzma-dev libssl-dev pkg-config
+# What rustc needs to build the workspace: Nettle, libclang, which reads Nettle's headers, and xz.
+BUILD_NEEDS := gcc libc6-dev libclang-dev liblzma-dev nettle-dev pkg-config
 # Tokens, and the judges of signatures.
 DEMO_NEEDS := $(BUILD_NEEDS) gnupg rpm softhsm2
 # In gpg's place, chancery-gpg is called by all of these.
@@ -18,7 +18,7 @@ CALLERS := apt-utils createrepo-c debsig-verify debsigs devscripts dpkg-dev git 
 MODULES := dkms kmod linux-headers-amd64 make xz-utils zstd
 TEST_NEEDS := $(DEMO_NEEDS) $(CALLERS) $(MODULES) bsdutils gpgv groff-base mount opensc openssl p11-kit p11-kit-modules procps sqv strace time util-linux
 # A kernel, and a machine to boot it in.
-KERNEL_NEEDS := $(BUILD_NEEDS) bc bison busybox-static cpio flex libelf-dev linux-source-6.1 make openssl qemu-system-x86 softhsm2 \
+KERNEL_NEEDS := $(BUILD_NEEDS) bc bison busybox-static cpio flex libelf-dev libssl-dev linux-source-6.1 make openssl qemu-system-x86 softhsm2 \
 	xz-utils
 # libFuzzer is C++; systemd judges its units.
 CHECK_NEEDS := $(BUILD_NEEDS) g++ git shellcheck systemd

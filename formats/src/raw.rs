@@ -67,7 +67,7 @@ pub enum Error {
     /// The key does not serve the scheme, the input is not what the scheme takes, or such signatures are not checked here.
     #[error("a signature by {0} with this key over this input cannot be checked here")]
     Scheme(Scheme),
-    /// The OpenPGP library or OpenSSL refused.
+    /// The OpenPGP library or its cryptography refused.
     #[error("the signature cannot be checked")]
     Library(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

@@ -114,7 +114,7 @@ pub enum Error {
         /// What the check said.
         source: Reason,
     },
-    /// The OpenPGP library or OpenSSL refused.
+    /// The OpenPGP library or its cryptography refused.
     #[error("the OpenPGP library could not {what}")]
     Library {
         /// What was tried.

@@ -46,7 +46,7 @@ pub(super) enum Compared {
     Different {
         found: String,
     },
-    /// This machine's OpenSSL does not have the hash, such as MD5 under FIPS 140.
+    /// The library has no such hash.
     Unsupported,
 }
 

@@ -52,7 +52,7 @@ pub enum Error {
         "the signer returned a wrong signature; nothing was attached; check that it signed with the certificate's key"
     )]
     WrongSignature(#[from] raw::Error),
-    /// The X.509 library refused, or OpenSSL has no random numbers.
+    /// The X.509 library refused, or the system has no random numbers.
     #[error("the X.509 library could not {what}")]
     Library {
         /// What was tried.
