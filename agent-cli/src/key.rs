@@ -137,9 +137,7 @@ impl Key {
     /// verifiers, otherwise from its creation time.
     pub(crate) fn openpgp(&self, certificate: Option<&Certificate>) -> Result<SigningKey, Failure> {
         let key = match (certificate, self.created) {
-            (Some(certificate), _) => certificate
-                .to_binary()
-                .and_then(|certificate| SigningKey::from_certificate(&certificate, &self.public)),
+            (Some(certificate), _) => SigningKey::from_certificate(certificate, &self.public),
             (None, Some(created)) => SigningKey::new(self.algorithm, &self.public, created),
             (None, None) => {
                 return Err(Failure::new(

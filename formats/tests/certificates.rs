@@ -7,7 +7,7 @@ mod support;
 use chancery_formats::openpgp::{Certificate, CertificateOptions, Error, SigningKey, prepare_certificate};
 use chancery_protocol::{Algorithm, Hash, PublicKey};
 use support::gpg::Gpg;
-use support::{CREATED, SoftKey, have, run, write};
+use support::{CREATED, SoftKey, have, parsed, run, write};
 use tempfile::TempDir;
 
 const ALGORITHMS: [Algorithm; 5] =
@@ -66,12 +66,12 @@ fn a_key_is_found_in_its_certificate_and_in_no_other() {
         let binary = key.certificate().to_binary().unwrap();
         let armored = key.certificate().to_armored().unwrap();
         for certificate in [&binary, &armored] {
-            let found = SigningKey::from_certificate(certificate, &key.public).unwrap();
+            let found = SigningKey::from_certificate(&parsed(certificate), &key.public).unwrap();
             assert_eq!(found.fingerprint(), key.signing.fingerprint());
             assert_eq!((found.algorithm(), found.created()), (algorithm, CREATED));
         }
         let other = SoftKey::new(algorithm);
-        let found = SigningKey::from_certificate(&binary, &other.public);
+        let found = SigningKey::from_certificate(&parsed(&binary), &other.public);
         assert!(matches!(found, Err(Error::NotInCertificate { .. })), "{found:?}");
     }
 }
@@ -89,7 +89,7 @@ fn a_subkey_of_a_gpg_certificate_is_found_by_its_numbers() {
     let described = Certificate::parse(&certificate).unwrap();
     let [subkey] = &described.subkeys()[..] else { panic!("one subkey") };
     let public = support::gpg_subkey(&certificate);
-    let found = SigningKey::from_certificate(&certificate, &public).unwrap();
+    let found = SigningKey::from_certificate(&parsed(&certificate), &public).unwrap();
     assert_eq!(found.fingerprint(), subkey.fingerprint);
     assert_eq!(found.algorithm(), Algorithm::Ed25519);
 }

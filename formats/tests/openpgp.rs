@@ -15,7 +15,7 @@ use chancery_formats::openpgp::{
 use chancery_protocol::{Algorithm, Hash, Scheme};
 use proptest::prelude::*;
 use support::gpg::Gpg;
-use support::{CREATED, NOW, SoftKey, have, run, try_run, write};
+use support::{CREATED, NOW, SoftKey, have, parsed, run, try_run, write};
 use tempfile::TempDir;
 
 const ALGORITHMS: [Algorithm; 5] =
@@ -142,7 +142,7 @@ fn a_signature_is_laid_out_as_gpg_lays_it_out() {
         let theirs = fs::read(folder.path().join("data.sig")).unwrap();
 
         let (public, packet) = (support::gpg_public(&certificate), support::packet(&theirs));
-        let key = SigningKey::from_certificate(&certificate, &public).unwrap();
+        let key = SigningKey::from_certificate(&parsed(&certificate), &public).unwrap();
         assert_eq!(key.algorithm(), algorithm);
         let created = support::created(&packet);
         let pending = detached(&key, Hash::Sha256, created, Content::Binary, &b"some data"[..]).unwrap();

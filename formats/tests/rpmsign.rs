@@ -13,7 +13,7 @@ use chancery_protocol::{Algorithm, Hash};
 use support::gpg::Gpg;
 use support::header::{signature_data, with_signature_header};
 use support::rpm::{BUILDS, build, packages, rpmsign, write_out};
-use support::{have, write};
+use support::{have, parsed, write};
 use tempfile::TempDir;
 
 const RSA: u32 = 268;
@@ -34,7 +34,8 @@ fn packages_come_out_byte_for_byte_as_from_rpmsign() {
     {
         let gpg = Gpg::new();
         let certificate = gpg.generate(name);
-        let key = SigningKey::from_certificate(&certificate, &support::gpg_public(&certificate)).unwrap();
+        let key =
+            SigningKey::from_certificate(&parsed(&certificate), &support::gpg_public(&certificate)).unwrap();
         for original in &packages {
             for v3 in [false, true] {
                 let also = if v3 { vec![SignatureKind::V3] } else { vec![] };
@@ -136,7 +137,8 @@ fn signing_anew_with_another_key_comes_out_as_from_rpmsign() {
     let keys = keys.map(|(name, algorithm)| {
         let gpg = Gpg::new();
         let certificate = gpg.generate(name);
-        let key = SigningKey::from_certificate(&certificate, &support::gpg_public(&certificate)).unwrap();
+        let key =
+            SigningKey::from_certificate(&parsed(&certificate), &support::gpg_public(&certificate)).unwrap();
         (gpg, key, algorithm)
     });
     for recipe in BUILDS {

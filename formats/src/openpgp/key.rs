@@ -37,8 +37,7 @@ impl SigningKey {
     ///
     /// Whether the certificate still lets that key sign today is for verifiers to say: see
     /// [`verify_detached`](super::verify_detached).
-    pub fn from_certificate(certificate: &[u8], key: &PublicKey) -> Result<Self, Error> {
-        let certificate = Certificate::parse(certificate)?;
+    pub fn from_certificate(certificate: &Certificate, key: &PublicKey) -> Result<Self, Error> {
         let algorithm = algorithm_of(key);
         let wanted = algorithm.and_then(|algorithm| Some((algorithm, numbers(algorithm, key).ok()?)));
         let found = wanted.and_then(|(algorithm, (packet_algorithm, numbers))| {

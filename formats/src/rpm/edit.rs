@@ -196,7 +196,7 @@ impl Edited {
 
     /// Refuses to edit a file whose beginning is no longer what was read.
     fn check_unchanged(&self, original: &mut (impl Read + Seek)) -> Result<(), Error> {
-        let mut found = Vec::new();
+        let mut found = Vec::with_capacity(self.old_prefix.len());
         let mut read = || {
             original.seek(SeekFrom::Start(0))?;
             original.by_ref().take(self.old_prefix.len() as u64).read_to_end(&mut found)

@@ -15,6 +15,8 @@ pub(super) const INTRO: usize = 16;
 pub(super) const ENTRY: usize = 16;
 /// Most elements in an entry that is not binary (`HEADER_ARRAY_MAX`).
 const MAX_ELEMENTS: u32 = 0x000f_ffff;
+/// Most bytes that room is made for before they arrive.
+const AT_ONCE: usize = 64 * 1024;
 
 /// The limits that rpm sets (`hdrblobVerifyLengths`), checked before anything is allocated.
 struct Limits {
@@ -59,7 +61,7 @@ struct Region {
 }
 
 impl Header {
-    /// Reads a header that begins at byte `at` of the file; memory grows only as bytes arrive.
+    /// Reads a header that begins at byte `at` of the file; memory grows as bytes arrive.
     pub(super) fn read(input: &mut impl Read, part: Part, at: u64) -> Result<Self, Error> {
         let mut bytes = read_up_to(input, INTRO, part)?;
         if !bytes.starts_with(&MAGIC[..MAGIC.len().min(bytes.len())]) {
@@ -145,8 +147,9 @@ pub(super) fn read_up_to(input: &mut impl Read, wanted: usize, part: Part) -> Re
     Ok(bytes)
 }
 
-/// Reads at most `wanted` bytes more; `bytes` grows as they arrive.
+/// Reads at most `wanted` bytes more. Room is made for [`AT_ONCE`] before they arrive; beyond, `bytes` grows with them.
 fn append(input: &mut impl Read, bytes: &mut Vec<u8>, wanted: usize, part: Part) -> Result<usize, Error> {
+    bytes.reserve(wanted.min(AT_ONCE));
     input.by_ref().take(wanted as u64).read_to_end(bytes).map_err(|source| Error::Read { part, source })
 }
 

@@ -27,6 +27,11 @@ pub const CREATED: u32 = 1_767_225_600;
 /// 2026-11-01, when they sign.
 pub const NOW: u32 = 1_793_491_200;
 
+/// The certificate in `bytes`.
+pub fn parsed(bytes: &[u8]) -> Certificate {
+    Certificate::parse(bytes).unwrap()
+}
+
 /// A key in software that signs digests as the daemon does.
 pub struct SoftKey {
     pub signing: SigningKey,
