@@ -3,10 +3,12 @@
 //! Whoever reads the path sees the old file or the new one, never a part. Whatever fails before the last step leaves
 //! the old file as it was, and no temporary file behind.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, FileTimes, Metadata, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
 use xattr::FileExt;
@@ -40,6 +42,29 @@ pub(crate) fn deliver(to: &Output, bytes: &[u8], terminal: &Terminal) -> Result<
             replacement.file().write_all(bytes).map_err(|error| Failure::file("write", path, &error))?;
             replacement.commit()
         }
+    }
+}
+
+/// Folders in which files have taken their places. After a power failure before they are synced, a file may be the old
+/// one again, whole; so whoever replaces many files syncs each folder once, before saying that all is done.
+#[derive(Debug, Default)]
+pub(crate) struct Folders(Mutex<BTreeSet<PathBuf>>);
+
+impl Folders {
+    fn changed(&self, folder: &Path) {
+        let mut changed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !changed.contains(folder) {
+            changed.insert(folder.to_owned());
+        }
+    }
+
+    /// Waits until what changed is on the disk.
+    pub(crate) fn sync(&self) -> Result<(), Failure> {
+        let changed = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        changed.iter().try_for_each(|folder| {
+            let synced = File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(|error| Failure::file("write", folder, &error))
+        })
     }
 }
 
@@ -116,14 +141,20 @@ impl Replacement {
         self.file().try_clone().map_err(|error| Failure::file("write", &self.place, &error))
     }
 
-    /// Puts the file in its place, once it is on the disk.
+    /// Puts the file in its place, once it is on the disk, and waits until its name is there too.
     pub(crate) fn commit(self) -> Result<(), Failure> {
-        let place = self.place.clone();
-        let failed = |error: io::Error| Failure::file("write", &place, &error);
+        let folders = Folders::default();
+        self.commit_in(&folders)?;
+        folders.sync()
+    }
+
+    /// Puts the file in its place, once it is on the disk. Its name is there when `folders` are.
+    pub(crate) fn commit_in(self, folders: &Folders) -> Result<(), Failure> {
         self.finish()?;
-        self.temporary.as_file().sync_all().map_err(failed)?;
-        self.put()?;
-        File::open(folder(&place)).and_then(|folder| folder.sync_all()).map_err(failed)
+        let synced = self.temporary.as_file().sync_all();
+        synced.map_err(|error| Failure::file("write", &self.place, &error))?;
+        folders.changed(folder(&self.place));
+        self.put()
     }
 
     /// Puts the file in its place without waiting for the disk: for what its reader takes away at once.
@@ -332,6 +363,23 @@ mod tests {
         assert!(failure.error.ends_with("a: changed while it was being signed"), "{}", failure.error);
         assert_eq!(fs::read(&path).unwrap(), b"other");
         assert_eq!(names(dir.path()), ["a"]);
+    }
+
+    #[test]
+    fn a_folder_is_synced_once_for_all_its_files_and_its_loss_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let within = dir.path().join("within");
+        fs::create_dir(&within).unwrap();
+        let folders = Folders::default();
+        for name in ["a", "b"] {
+            Replacement::at(&within.join(name)).unwrap().commit_in(&folders).unwrap();
+        }
+        assert_eq!(*folders.0.lock().unwrap(), BTreeSet::from([within.clone()]));
+        folders.sync().unwrap();
+        Replacement::at(&within.join("c")).unwrap().commit_in(&folders).unwrap();
+        fs::remove_dir_all(&within).unwrap();
+        let failure = folders.sync().unwrap_err();
+        assert!(failure.error.contains(&*within.to_string_lossy()), "{}", failure.error);
     }
 
     #[test]

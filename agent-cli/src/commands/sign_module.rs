@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::files::{self, Deed, Done, blocking};
 use crate::key::{Key, no_certificate};
 use crate::module::{Source, belongs, certificate_of, failure};
-use crate::output::Replacement;
+use crate::output::{Folders, Replacement};
 use crate::signer::{Artifact, Signer, artifact_name};
 use crate::terminal::Terminal;
 
@@ -24,6 +24,8 @@ struct Job {
     signer: Signer,
     certificate: Certificate,
     options: Options,
+    /// Where modules were replaced.
+    folders: Folders,
 }
 
 pub(crate) async fn run(global: &Global, args: SignModule, terminal: &Terminal) -> Result<Exit, Failure> {
@@ -52,8 +54,11 @@ pub(crate) async fn run(global: &Global, args: SignModule, terminal: &Terminal) 
         signer: Signer::new(client, args.key, Format::Module, global.build_id.as_deref()),
         certificate,
         options: Options { hash: args.hash, signer: SignerId::IssuerAndSerialNumber, existing },
+        folders: Folders::default(),
     });
-    files::each(terminal, args.files, |path| sign(Arc::clone(&job), path)).await
+    let exit = files::each(terminal, args.files, |path| sign(Arc::clone(&job), path)).await?;
+    blocking(move || job.folders.sync()).await?;
+    Ok(exit)
 }
 
 async fn sign(job: Arc<Job>, path: PathBuf) -> Result<Done, Failure> {
@@ -80,7 +85,11 @@ async fn sign(job: Arc<Job>, path: PathBuf) -> Result<Done, Failure> {
     let replacement = Replacement::of(&path, &source.file)?;
     let output = replacement.writer()?;
     blocking(move || source.write(&signed, &output)).await?;
-    blocking(move || replacement.commit()).await?;
+    blocking({
+        let job = Arc::clone(&job);
+        move || replacement.commit_in(&job.folders)
+    })
+    .await?;
     Ok(done(Deed::Signed))
 }
 

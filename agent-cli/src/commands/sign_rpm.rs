@@ -18,7 +18,7 @@ use crate::failure::{Failure, chain};
 use crate::files::{self, Deed, Done, blocking};
 use crate::key::Key;
 use crate::lane::Lane;
-use crate::output::Replacement;
+use crate::output::{Folders, Replacement};
 use crate::signer::{Artifact, Signer, artifact_name};
 use crate::terminal::Terminal;
 
@@ -41,6 +41,8 @@ struct Job {
     headers: Lane,
     /// Turns to read a payload.
     payloads: Semaphore,
+    /// Where packages were replaced.
+    folders: Folders,
 }
 
 pub(crate) async fn run(global: &Global, args: SignRpm, terminal: &Terminal) -> Result<Exit, Failure> {
@@ -66,8 +68,11 @@ pub(crate) async fn run(global: &Global, args: SignRpm, terminal: &Terminal) -> 
         write: if args.in_place { Write::InPlace } else { Write::Replace },
         headers: Lane::new()?,
         payloads: Semaphore::new(files::blocking_threads()),
+        folders: Folders::default(),
     });
-    files::each(terminal, args.files, |path| sign(Arc::clone(&job), path)).await
+    let exit = files::each(terminal, args.files, |path| sign(Arc::clone(&job), path)).await?;
+    blocking(move || job.folders.sync()).await?;
+    Ok(exit)
 }
 
 async fn sign(job: Arc<Job>, path: PathBuf) -> Result<Done, Failure> {
@@ -85,7 +90,7 @@ async fn sign(job: Arc<Job>, path: PathBuf) -> Result<Done, Failure> {
     let name = artifact_name(&path);
     let artifact = Artifact { name: &name, digest: digest.as_ref() };
     let raw = job.signer.sign(artifact, pending.scheme(), &pending.digests()).await?;
-    attach(*pending, raw, file, path, job.write).await?;
+    attach(&job, *pending, raw, file, path).await?;
     Ok(done(Deed::Signed))
 }
 
@@ -146,20 +151,21 @@ fn prepare(job: &Job, path: &Path, package: &Package, file: File) -> Result<Read
 /// Writes the signed package. The temporary file is held here and not on the thread that fills it, so that it goes at
 /// once if the run is interrupted.
 async fn attach(
+    job: &Arc<Job>,
     pending: Pending,
     raw: Vec<Vec<u8>>,
     file: File,
     path: PathBuf,
-    write: Write,
 ) -> Result<(), Failure> {
     let edited = pending.finish(&raw).map_err(|error| failure(&path, &error))?;
-    if write == Write::InPlace && edited.fits_in_place() {
+    if job.write == Write::InPlace && edited.fits_in_place() {
         return blocking(move || write_in_place(&edited, &path)).await;
     }
     let replacement = Replacement::of(&path, &file)?;
     let copy = replacement.writer()?;
     blocking(move || edited.write_to(&file, copy).map(drop).map_err(|error| failure(&path, &error))).await?;
-    blocking(move || replacement.commit()).await
+    let job = Arc::clone(job);
+    blocking(move || replacement.commit_in(&job.folders)).await
 }
 
 fn write_in_place(edited: &Edited, path: &Path) -> Result<(), Failure> {
