@@ -39,7 +39,7 @@ done
 
 # Files that prose names.
 for document in $(documents); do
-    grep -oE '(^|[ `(])(daemon|protocol|audit|formats|agent-cli|peergroups|softhsm|systemd|tests|fuzz|docs|scripts)/[A-Za-z0-9_./-]+' \
+    grep -oE '(^|[ `(])(daemon|protocol|audit|formats|agent-cli|linux|softhsm|systemd|tests|fuzz|docs|scripts)/[A-Za-z0-9_./-]+' \
         "$document" >"$found" || true
     while IFS= read -r name; do
         name=$(printf '%s' "$name" | sed 's/^[ `(]//; s/[.,:]*$//')
@@ -51,7 +51,7 @@ done
 # shellcheck disable=SC2016 # code in a document, not a command
 grep -oE '`[a-z0-9]+(_[a-z0-9]+){3,}`' docs/THREAT-MODEL.md | tr -d '`' | sort -u >"$found"
 while IFS= read -r test; do
-    grep -rqE --include='*.rs' "fn $test\(" daemon protocol audit formats agent-cli peergroups softhsm tests fuzz ||
+    grep -rqE --include='*.rs' "fn $test\(" daemon protocol audit formats agent-cli linux softhsm tests fuzz ||
         complain "docs/THREAT-MODEL.md: no test is called $test"
 done <"$found"
 

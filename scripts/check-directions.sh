@@ -35,7 +35,7 @@ done
 forbid chancery-formats "it knows no socket" tokio chancery
 forbid chancery-protocol "it knows neither token nor format" \
     cryptoki cryptoki-sys chancery-formats sequoia-openpgp chanceryd chancery
-for package in chancery-audit chancery-peergroups chancery-softhsm chancery-tests chancery-fuzz; do
+for package in chancery-audit chancery-linux chancery-softhsm chancery-tests chancery-fuzz; do
     forbid "$package" "nothing depends on the programs" chanceryd chancery
 done
 

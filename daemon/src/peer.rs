@@ -31,7 +31,7 @@ impl Peer {
     /// after the reading. Without one, rules for units match nobody.
     pub fn of(socket: &impl AsFd) -> io::Result<Self> {
         let credentials = getsockopt(socket, sockopt::PeerCredentials)?;
-        let groups = chancery_peergroups::peer_groups(socket)?;
+        let groups = chancery_linux::peer_groups(socket)?;
         let pid = credentials.pid();
         let pidfd = getsockopt(socket, sockopt::PeerPidfd).ok();
         let unit = pidfd.as_ref().and_then(|pidfd| {

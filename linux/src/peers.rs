@@ -1,7 +1,5 @@
 //! The supplementary groups of a Unix stream socket's peer, as the kernel took them at `connect(2)`: socket option
 //! `SO_PEERGROUPS` (Linux 4.13, unix(7)).
-//!
-//! This is the one place in the house that calls C from Rust by itself.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
