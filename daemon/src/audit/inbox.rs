@@ -92,8 +92,9 @@ impl Inbox {
     }
 
     /// Takes everything out: when somebody waits for some of it, but not before `due`; or when it has been here for a
-    /// while. `more` says that lazy messages are expected, which then need not wake the writer.
-    pub fn take(&self, mut more: bool, due: Instant) -> Vec<Message> {
+    /// while. `more` says that lazy messages are expected, which then need not wake the writer; if none comes for a while,
+    /// nothing is taken.
+    pub fn take(&self, more: bool, due: Instant) -> Vec<Message> {
         let mut state = self.lock();
         while !state.urgent {
             if state.messages.is_empty() && !more {
@@ -105,10 +106,7 @@ impl Inbox {
             let (woken, time) = self.wake.wait_timeout(state, LAZY).unwrap_or_else(PoisonError::into_inner);
             state = woken;
             if time.timed_out() {
-                if !state.messages.is_empty() {
-                    break;
-                }
-                more = false;
+                break;
             }
         }
         if state.urgent {
@@ -160,6 +158,7 @@ mod tests {
         assert_eq!(writer.join().unwrap(), 1);
         inbox.put(lazy());
         assert_eq!(inbox.take(true, Instant::now()).len(), 1);
+        assert!(inbox.take(true, Instant::now()).is_empty());
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub struct Writer {
     status: Arc<Mutex<AuditStatus>>,
     inbox: Arc<Inbox>,
     notes: Notes,
+    held: Held,
     /// Outcomes and refusals that could not be written yet.
     owed: Vec<Record>,
     /// Intents on record without their outcome.
@@ -49,6 +50,7 @@ impl Writer {
             status,
             inbox,
             notes,
+            held: Held::default(),
             owed: Vec::new(),
             open: 0,
             pace: Duration::ZERO,
@@ -61,19 +63,21 @@ impl Writer {
         // Waits of some microseconds are meant; the kernel's usual slack is 50.
         let _ = prctl::set_timerslack(1000);
         let mut group = Group::new();
-        let mut notes: Vec<Signed> = Vec::new();
-        let mut serving = true;
+        let (mut serving, mut idle) = (true, false);
         while serving {
             let distance = match self.open {
                 0..=Self::FEW => Duration::ZERO,
                 _ => (self.pace / Self::DISTANCE_PART).min(Self::MOST_DISTANCE),
             };
-            for message in self.inbox.take(self.open > 0, self.last_sync + distance) {
+            let more = (self.open > 0 && !idle) || !self.held.notes.is_empty();
+            let messages = self.inbox.take(more, self.last_sync + distance);
+            idle = messages.is_empty();
+            for message in messages {
                 match message {
                     Message::Urgent(event, reply) => group.push((event, Some(reply))),
                     Message::Lazy(event, note) => {
                         group.push((event, None));
-                        notes.extend(note);
+                        self.held.notes.extend(note);
                     }
                     Message::Head(reply) => {
                         self.write(&mut group);
@@ -82,9 +86,13 @@ impl Writer {
                     Message::Close => serving = false,
                 }
             }
+            let waited_for = group.iter().any(|(_, reply)| reply.is_some());
             self.write(&mut group);
-            notes.drain(..).for_each(|note| self.notes.signed(note));
+            if !waited_for || self.held.enough() {
+                self.held.tell(&self.notes);
+            }
         }
+        self.held.tell(&self.notes);
         if let Err(error) = self.trail.sync() {
             tracing::error!(message_id = journal::AUDIT_FAILED, chancery_error = %error, "the audit trail's end: {error}");
         }
@@ -147,6 +155,35 @@ impl Writer {
                 _ => {}
             }
         }
+    }
+}
+
+/// Notes of what is on record, held back from the journal while somebody waits for a signature: the journal's thread would
+/// take the processor that the answer needs.
+struct Held {
+    notes: Vec<Signed>,
+    last_told: Instant,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self { notes: Vec::new(), last_told: Instant::now() }
+    }
+}
+
+impl Held {
+    /// Most notes that are held back.
+    const MOST: usize = 64;
+    /// The longest time that they are held back while signatures go on.
+    const LONGEST: Duration = Duration::from_millis(100);
+
+    fn enough(&self) -> bool {
+        self.notes.len() >= Self::MOST || self.last_told.elapsed() >= Self::LONGEST
+    }
+
+    fn tell(&mut self, journal: &Notes) {
+        self.notes.drain(..).for_each(|note| journal.signed(note));
+        self.last_told = Instant::now();
     }
 }
 
