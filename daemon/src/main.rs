@@ -18,6 +18,7 @@ mod serve;
 mod session;
 mod setting;
 mod sign;
+mod together;
 mod token;
 mod vigil;
 

@@ -13,10 +13,14 @@ use tokio::sync::Notify;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
+use crate::together::Together;
+
 /// Requests that take longer are not watched for: their clients do not notice the difference.
 const LONGEST: Duration = Duration::from_millis(10);
 /// How much later than usual an answer may come and still be watched for, besides a quarter of its usual time.
 const LATE: Duration = Duration::from_micros(200);
+/// After so many requests in a row that met no other, there is a lone client.
+const ALONE: u32 = 16;
 
 /// Watches for the answer of a lone request.
 #[derive(Default)]
@@ -28,10 +32,14 @@ pub struct Vigil {
 #[derive(Default)]
 struct State {
     under_way: u32,
+    /// How many requests in a row met no other.
+    alone: u32,
     /// When the last request began.
     since: Option<Instant>,
     /// What the last requests took, evened out.
     pace: Duration,
+    /// Where the daemon's threads are, if the vigil is kept.
+    together: Option<Together>,
 }
 
 /// A request that is under way, until this is dropped.
@@ -50,15 +58,25 @@ impl Vigil {
         let begin = Instant::now();
         let mut state = self.lock();
         state.under_way += 1;
+        state.alone = if state.under_way == 1 { state.alone.saturating_add(1) } else { 0 };
         state.since = Some(begin);
         if state.under_way == 1 && state.pace <= LONGEST {
             self.called.notify_one();
+        }
+        let (alone, quick) = (state.alone, state.pace <= LONGEST);
+        if let Some(together) = &mut state.together {
+            match alone {
+                0 => together.part(),
+                ALONE.. if quick => together.gather(),
+                _ => {}
+            }
         }
         Watch { vigil: self, begin }
     }
 
     /// Keeps the vigil, for ever.
     pub async fn keep(&self) {
+        self.lock().together = Some(Together::default());
         loop {
             self.called.notified().await;
             let Some((begin, end)) = self.window() else { continue };

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::wire::{self, FromWorker, Start, ToWorker};
 use crate::config::{self, SessionMode};
+use crate::together;
 
 /// What a worker process tells its supervisor.
 pub struct Event {
@@ -43,6 +44,7 @@ impl Process {
     pub fn spawn(number: u64, config: &config::Token, events: mpsc::UnboundedSender<Event>) -> Result<Self> {
         let pin = config.pin.open()?;
         let (ours, theirs) = UnixStream::pair().context("a socket pair for a worker")?;
+        together::leave();
         let child = Command::new("/proc/self/exe")
             .arg0("chanceryd")
             .arg("worker")
