@@ -29,6 +29,7 @@ struct Job {
 }
 
 pub(crate) async fn run(global: &Global, args: SignModule, terminal: &Terminal) -> Result<Exit, Failure> {
+    files::give_way(&args.files);
     let client = daemon::agent(global).await?;
     let key = Key::fetch(&client, &args.key).await?;
     if key.algorithm == Algorithm::Ed25519 {

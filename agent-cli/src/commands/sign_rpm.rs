@@ -46,6 +46,7 @@ struct Job {
 }
 
 pub(crate) async fn run(global: &Global, args: SignRpm, terminal: &Terminal) -> Result<Exit, Failure> {
+    files::give_way(&args.files);
     let client = daemon::agent(global).await?;
     let key = Key::fetch(&client, &args.key).await?;
     let certificate = key.certificate(&client).await?;
