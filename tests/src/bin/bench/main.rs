@@ -3,11 +3,13 @@
 //! `make bench` builds and runs it. Both sides take turns in short slices, so that a machine whose speed drifts weighs on
 //! both alike; the table shows medians and spreads over the rounds. docs/PERFORMANCE.md tells how to read it.
 
+mod direct;
+mod relay;
+mod token;
+
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::mpsc;
+use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use chancery_protocol::agent::{Agent, Context, Sign};
@@ -15,12 +17,9 @@ use chancery_protocol::client::Client;
 use chancery_protocol::{Algorithm, ByteBuf, Format, KeyName, Scheme};
 use chancery_tests::House;
 use chancery_tests::requests::openssl_accepts;
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
-use cryptoki::mechanism::Mechanism;
-use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
-use cryptoki::object::{Attribute, ObjectClass, ObjectHandle};
-use cryptoki::session::{Session, UserType};
-use cryptoki::types::AuthPin;
+
+use crate::direct::{Beside, Direct};
+use crate::relay::Relay;
 
 /// Rounds, unless `BENCH_ROUNDS` says otherwise.
 const ROUNDS: usize = 5;
@@ -39,8 +38,10 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["direct", module, label, pin, key, file] => {
-            direct(Path::new(module), label, Path::new(pin), key, Path::new(file));
+            direct::program(Path::new(module), label, Path::new(pin), key, Path::new(file));
         }
+        ["relay", file] => relay::program(Path::new(file)),
+        ["worker", module, label, pin, key] => relay::worker(Path::new(module), label, Path::new(pin), key),
         [] => compare(),
         _ => panic!("usage: bench"),
     }
@@ -97,17 +98,17 @@ fn compare() {
         house.token.module().display()
     );
     println!(
-        "| key | C_Sign us | fdatasync us | both at once us | through the daemon us | more than the longer us | \
-         direct /s | daemon, {CLIENTS} clients /s | ratio |"
+        "| key | C_Sign us | fdatasync us | both at once us | through a bare relay us | \
+         through the daemon us | more than the longer us | direct /s | daemon, {CLIENTS} clients /s | ratio |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for algorithm in KEYS {
         if !wanted.is_empty() && !wanted.split(',').any(|name| name == algorithm.as_str()) {
             continue;
         }
         let mut sides = runtime.block_on(Sides::ready(&house, algorithm));
-        let mut columns: [Vec<f64>; 8] = Default::default();
+        let mut columns: [Vec<f64>; 9] = Default::default();
         for _ in 0..rounds {
             let figures = runtime.block_on(sides.round(seconds / f64::from(SLICES)));
             for (column, value) in columns.iter_mut().zip(figures) {
@@ -115,7 +116,7 @@ fn compare() {
             }
         }
         let figures = columns.map(spread);
-        let digits = [0, 0, 0, 0, 0, 0, 0, 3];
+        let digits = [0, 0, 0, 0, 0, 0, 0, 0, 3];
         let cells: Vec<_> =
             figures.into_iter().zip(digits).map(|(figure, digits)| text(figure, digits)).collect();
         println!("| {} | {} |", algorithm, cells.join(" | "));
@@ -128,6 +129,7 @@ struct Sides {
     algorithm: Algorithm,
     /// Direct programs, each on a copy of the token.
     direct: [Direct; 2],
+    relay: Relay,
     /// Connections to the daemon.
     clients: Vec<Client<Agent>>,
     /// A file beside the audit trail, to append to and sync.
@@ -142,12 +144,15 @@ impl Sides {
             clients.push(house.client().await);
         }
         let direct = [0, 1].map(|number| Direct::start(house, algorithm, number));
-        Self { algorithm, direct, clients, file: File::create(house.path("audit/bench")).unwrap() }
+        let mut relay = Relay::start(house, algorithm);
+        // The worker is ready with its first answer.
+        relay.run(0.001);
+        Self { algorithm, direct, relay, clients, file: File::create(house.path("audit/bench")).unwrap() }
     }
 
     /// One round: the columns of the table.
-    async fn round(&mut self, slice: f64) -> [f64; 8] {
-        let mut figures: [Vec<f64>; 8] = Default::default();
+    async fn round(&mut self, slice: f64) -> [f64; 9] {
+        let mut figures: [Vec<f64>; 9] = Default::default();
         let mut ratios: [Vec<f64>; 2] = Default::default();
         for _ in 0..SLICES {
             let [first, second] = &mut self.direct;
@@ -155,6 +160,7 @@ impl Sides {
             let through = daemon_run(&self.clients[..1], self.algorithm, slice).await;
             let sync = fdatasync(&mut self.file, slice / 4.0);
             let both = first.run(slice, 1, Beside::Sync);
+            let relayed = self.relay.run(slice);
             // What a direct program gets here: with two threads, or as two processes.
             let threads = first.run(slice, 2, Beside::Nothing);
             let many = daemon_run(&self.clients, self.algorithm, slice).await;
@@ -162,8 +168,8 @@ impl Sides {
             second.begin(slice, 1, Beside::Nothing);
             let processes = first.end().rate + second.end().rate;
             let overhead = through.p50 - one.p50.max(sync.p50);
-            let found =
-                [one.p50, sync.p50, both.p50, through.p50, overhead, threads.rate, processes, many.rate];
+            let [one, sync, both, relayed, through] = [one, sync, both, relayed, through].map(|run| run.p50);
+            let found = [one, sync, both, relayed, through, overhead, threads.rate, processes, many.rate];
             for (ratios, direct) in ratios.iter_mut().zip([threads.rate, processes]) {
                 ratios.push(many.rate / direct);
             }
@@ -172,10 +178,11 @@ impl Sides {
             }
         }
         let median = |values| spread(values)[0];
-        let [one, sync, both, through, overhead, threads, processes, many] = figures.map(median);
+        let [one, sync, both, relayed, through, overhead, threads, processes, many] = figures.map(median);
         let [to_threads, to_processes] = ratios.map(median);
         // The better of the two ways over the whole round: the better of each slice would be the luckier one.
-        [one, sync, both, through, overhead, threads.max(processes), many, to_threads.min(to_processes)]
+        let (direct, ratio) = (threads.max(processes), to_threads.min(to_processes));
+        [one, sync, both, relayed, through, overhead, direct, many, ratio]
     }
 }
 
@@ -264,149 +271,4 @@ fn memory(house: &House) -> String {
     };
     let workers: u64 = house.workers().into_iter().map(kib).sum();
     format!("memory after the run (PSS): daemon {} KiB, workers {workers} KiB", kib(house.pid()))
-}
-
-/// What the direct program does beside each signature.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Beside {
-    Nothing,
-    /// Append and sync a record.
-    Sync,
-}
-
-/// A direct program, which signs for a slice of time whenever it is told. It has a copy of the token, because SoftHSM
-/// rewrites the token's file at login, and programs that log in at once disturb each other.
-struct Direct {
-    child: Child,
-    orders: ChildStdin,
-    answers: BufReader<ChildStdout>,
-    /// The copy of the token.
-    _folder: tempfile::TempDir,
-}
-
-impl Direct {
-    fn start(house: &House, algorithm: Algorithm, number: usize) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let token = house.token.copy(&folder.path().join("token")).unwrap();
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.arg("direct").arg(token.module()).arg(token.label()).arg(token.pin_file());
-        command.arg(algorithm.as_str()).arg(house.path(&format!("audit/direct-{number}")));
-        command.envs(token.environment().iter().map(|(name, value)| (name, value)));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let orders = child.stdin.take().unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap());
-        Self { child, orders, answers, _folder: folder }
-    }
-
-    fn begin(&mut self, seconds: f64, threads: usize, beside: Beside) {
-        writeln!(self.orders, "{seconds} {threads} {}", beside == Beside::Sync).unwrap();
-    }
-
-    fn end(&mut self) -> Run {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
-        let (rate, p50) = line.trim().split_once(' ').expect("a direct program failed");
-        Run { rate: rate.parse().unwrap(), p50: p50.parse().unwrap() }
-    }
-
-    fn run(&mut self, seconds: f64, threads: usize, beside: Beside) -> Run {
-        self.begin(seconds, threads, beside);
-        self.end()
-    }
-}
-
-impl Drop for Direct {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A thread that appends and syncs a record whenever it is asked, and says when it is done.
-fn syncer(path: &Path) -> (mpsc::Sender<()>, mpsc::Receiver<()>) {
-    let mut file = File::create(path).unwrap();
-    let (ask, asked) = mpsc::channel();
-    let (done, ready) = mpsc::channel();
-    std::thread::spawn(move || {
-        for () in asked {
-            file.write_all(&[b'x'; RECORD]).unwrap();
-            file.sync_data().unwrap();
-            done.send(()).unwrap();
-        }
-    });
-    (ask, ready)
-}
-
-/// The direct program: one session per thread, the handle looked up once, C_SignInit and C_Sign in a loop, for each line
-/// of standard input that orders it.
-fn direct(module: &Path, label: &str, pin: &Path, key: &str, file: &Path) {
-    let algorithm: Algorithm = key.parse().unwrap();
-    let module = Pkcs11::new(PathBuf::from(module)).unwrap();
-    module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).unwrap();
-    let slots = module.get_slots_with_token().unwrap();
-    let slot =
-        slots.into_iter().find(|&slot| module.get_token_info(slot).is_ok_and(|info| info.label() == label));
-    let slot = slot.unwrap();
-    let login = module.open_rw_session(slot).unwrap();
-    let pin = std::fs::read_to_string(pin).unwrap();
-    login.login(UserType::User, Some(&AuthPin::new(pin.trim_end().into()))).unwrap();
-    let mut sessions = [(); 2].map(|()| {
-        let session = module.open_rw_session(slot).unwrap();
-        let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(key.into())];
-        let handle = session.find_objects(&template).unwrap()[0];
-        (session, handle)
-    });
-    let syncer = syncer(file);
-    for line in io::stdin().lines() {
-        let line = line.unwrap();
-        let [seconds, threads, beside] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        let (seconds, threads): (f64, usize) = (seconds.parse().unwrap(), threads.parse().unwrap());
-        let begin = Instant::now();
-        let times: Vec<u32> = if beside == "true" {
-            signatures(&mut sessions[0], algorithm, seconds, Some(&syncer))
-        } else {
-            std::thread::scope(|scope| {
-                let workers: Vec<_> = sessions[..threads]
-                    .iter_mut()
-                    .map(|session| scope.spawn(move || signatures(session, algorithm, seconds, None)))
-                    .collect();
-                workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
-            })
-        };
-        let run = Run::of(times, begin.elapsed());
-        println!("{} {}", run.rate, run.p50);
-    }
-}
-
-/// Signs for so long; what each signature took.
-fn signatures(
-    (session, handle): &mut (Session, ObjectHandle),
-    algorithm: Algorithm,
-    seconds: f64,
-    syncer: Option<&(mpsc::Sender<()>, mpsc::Receiver<()>)>,
-) -> Vec<u32> {
-    // What the daemon hands to the token: a DigestInfo for RSA, else the digest.
-    let (mechanism, length) = match algorithm {
-        Algorithm::Ed25519 => (Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure)), 64),
-        Algorithm::P256 => (Mechanism::Ecdsa, 32),
-        _ => (Mechanism::RsaPkcs, 51),
-    };
-    let mut input = vec![0x5a; length];
-    let (begin, mut times) = (Instant::now(), Vec::new());
-    for number in 0_u32.. {
-        if begin.elapsed().as_secs_f64() >= seconds {
-            break;
-        }
-        input[..4].copy_from_slice(&number.to_be_bytes());
-        let start = Instant::now();
-        if let Some((ask, _)) = syncer {
-            ask.send(()).unwrap();
-        }
-        session.sign(&mechanism, *handle, &input).unwrap();
-        if let Some((_, ready)) = syncer {
-            ready.recv().unwrap();
-        }
-        times.push(tenths(start.elapsed()));
-    }
-    times
 }
