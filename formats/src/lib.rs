@@ -14,10 +14,14 @@
 //! Each format also verifies and describes what it makes. That is a convenience: the judge of an output is the tool
 //! that its consumers trust.
 
+#[cfg(feature = "cms")]
+pub mod cms;
 #[cfg(feature = "module")]
 pub mod module;
 #[cfg(feature = "openpgp")]
 pub mod openpgp;
+#[cfg(feature = "pe")]
+pub mod pe;
 #[cfg(any(feature = "ssh", feature = "x509"))]
 pub mod raw;
 #[cfg(feature = "rpm")]

@@ -5,7 +5,7 @@
 use std::time::SystemTime;
 
 use chancery_protocol::{Algorithm, Digest, Hash, PublicKey, Scheme};
-#[cfg(any(feature = "module", test))]
+#[cfg(any(feature = "cms", test))]
 use der::Decode;
 use der::asn1::UintRef;
 use der::{Encode, Sequence};
@@ -170,7 +170,7 @@ pub(crate) fn to_value(algorithm: Algorithm, raw: &[u8]) -> Result<Vec<u8>, der:
 }
 
 /// The raw signature in what X.509 and CMS hold; `None` if its numbers are too large for the key.
-#[cfg(any(feature = "module", test))]
+#[cfg(any(feature = "cms", test))]
 pub(crate) fn of_value(algorithm: Algorithm, value: &[u8]) -> Option<Vec<u8>> {
     match algorithm {
         Algorithm::P256 | Algorithm::P384 | Algorithm::P521 => {

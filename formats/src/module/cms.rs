@@ -4,19 +4,18 @@
 //! without parameters (RFC 5754, section 2), rsaEncryption with NULL (RFC 3370, section 3.2).
 
 use chancery_protocol::{Algorithm, Hash};
-use cms::cert::IssuerAndSerialNumber;
 use cms::content_info::{CmsVersion, ContentInfo};
 use cms::signed_data::{EncapsulatedContentInfo, SignedData, SignerIdentifier, SignerInfo, SignerInfos};
-use der::asn1::{AnyRef, ObjectIdentifier, OctetString, SetOfVec};
+use der::asn1::{ObjectIdentifier, OctetString, SetOfVec};
 use der::{Any, Decode, Encode};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use super::error::library;
 use super::{Error, VerifyError};
-use crate::x509::{Certificate, RSA_ENCRYPTION, ecdsa_with};
+use crate::cms::{SIGNED_DATA, digest_oid, hash_named, issuer_and_serial_number, signature_algorithm};
+use crate::x509::Certificate;
 
-/// id-signedData and id-data (RFC 5652, sections 5.1 and 4).
-const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
+/// id-data (RFC 5652, section 4).
 const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 
 /// How a signature names the certificate of its signer (RFC 5652, section 5.3).
@@ -36,11 +35,7 @@ pub(super) fn signer_identifier(
 ) -> Result<SignerIdentifier, Error> {
     match form {
         SignerId::IssuerAndSerialNumber => {
-            let said = certificate.parsed().tbs_certificate();
-            Ok(SignerIdentifier::IssuerAndSerialNumber(IssuerAndSerialNumber {
-                issuer: said.issuer().clone(),
-                serial_number: said.serial_number().clone(),
-            }))
+            Ok(SignerIdentifier::IssuerAndSerialNumber(issuer_and_serial_number(certificate)))
         }
         SignerId::SubjectKeyIdentifier => {
             let identifier = certificate.key_identifier().ok_or(Error::NoKeyIdentifier)?;
@@ -110,7 +105,7 @@ impl Signature {
         if signer.signed_attrs.is_some() {
             return Err(bad("has signed attributes, which the kernel refuses on modules"));
         }
-        let hash = Hash::ALL.iter().copied().find(|&hash| digest_oid(hash) == signer.digest_alg.oid);
+        let hash = hash_named(signer.digest_alg.oid);
         let hash = hash.ok_or(bad("is over another digest than SHA-256, SHA-384 or SHA-512"))?;
         let version = version(&signer.sid);
         if [data.version, signer.version] != [version; 2] {
@@ -166,22 +161,4 @@ const fn version(signer: &SignerIdentifier) -> CmsVersion {
         SignerIdentifier::IssuerAndSerialNumber(_) => CmsVersion::V1,
         SignerIdentifier::SubjectKeyIdentifier(_) => CmsVersion::V3,
     }
-}
-
-fn signature_algorithm(algorithm: Algorithm, hash: Hash) -> AlgorithmIdentifierOwned {
-    match algorithm {
-        Algorithm::P256 | Algorithm::P384 | Algorithm::P521 => {
-            AlgorithmIdentifierOwned { oid: ecdsa_with(hash), parameters: None }
-        }
-        _ => AlgorithmIdentifierOwned { oid: RSA_ENCRYPTION, parameters: Some(AnyRef::NULL.into()) },
-    }
-}
-
-/// id-sha256 and its like (RFC 5754, section 2).
-const fn digest_oid(hash: Hash) -> ObjectIdentifier {
-    ObjectIdentifier::new_unwrap(match hash {
-        Hash::Sha256 => "2.16.840.1.101.3.4.2.1",
-        Hash::Sha384 => "2.16.840.1.101.3.4.2.2",
-        Hash::Sha512 => "2.16.840.1.101.3.4.2.3",
-    })
 }

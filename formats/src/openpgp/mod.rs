@@ -48,5 +48,5 @@ pub(crate) use error::library;
 pub(crate) use pending::hash_algorithm;
 #[cfg(feature = "rpm")]
 pub(crate) use {key::seconds, pending::Draft, verify::issuer};
-#[cfg(any(feature = "rpm", feature = "ssh", feature = "module"))]
+#[cfg(any(feature = "rpm", feature = "ssh", feature = "module", feature = "pe"))]
 pub(crate) use {pending::digest, stream::feed};

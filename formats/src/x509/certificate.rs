@@ -5,7 +5,7 @@ use der::pem::LineEnding;
 use der::referenced::OwnedToRef;
 use der::{Decode, Encode};
 use sequoia_openpgp::types::HashAlgorithm;
-#[cfg(feature = "module")]
+#[cfg(feature = "cms")]
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 
 use super::error::library;
@@ -50,6 +50,16 @@ impl Certificate {
         let spki = spki.map_err(library("read a certificate's key"))?;
         let key = PublicKey::from_spki(&spki).map_err(|bad| Error::Key(bad.into()))?;
         Ok(Self { der, parsed, key })
+    }
+
+    /// Reads every certificate of a file: the one in DER, or all in PEM, in their order.
+    pub fn parse_all(bytes: &[u8]) -> Result<Vec<Self>, Error> {
+        let marks = bytes.windows(PEM.len()).enumerate().filter(|(_, window)| *window == PEM);
+        let begins: Vec<_> = marks.map(|(at, _)| at).collect();
+        if bytes.starts_with(&[0x30]) || begins.is_empty() || bytes.len() > MAX_LEN {
+            return Self::parse(bytes).map(|one| vec![one]);
+        }
+        begins.into_iter().map(|at| Self::parse(&bytes[at..])).collect()
     }
 
     /// A certificate that was made here.
@@ -107,12 +117,12 @@ impl Certificate {
     }
 
     /// The name that it gives its key, if it gives one (RFC 5280, section 4.2.1.2).
-    #[cfg(feature = "module")]
+    #[cfg(feature = "cms")]
     pub(crate) fn key_identifier(&self) -> Option<SubjectKeyIdentifier> {
         self.parsed.tbs_certificate().get_extension().ok().flatten().map(|(_, identifier)| identifier)
     }
 
-    #[cfg(feature = "module")]
+    #[cfg(feature = "cms")]
     pub(crate) const fn parsed(&self) -> &x509_cert::Certificate {
         &self.parsed
     }

@@ -24,6 +24,8 @@
 
 mod certificate;
 mod error;
+#[cfg(feature = "pe")]
+mod issuer;
 mod make_certificate;
 mod profile;
 mod request;
@@ -40,5 +42,7 @@ pub use serial::Serial;
 pub use signer::default_hash;
 pub use subject::Subject;
 
-#[cfg(feature = "module")]
+#[cfg(feature = "pe")]
+pub(crate) use signer::rsa_with;
+#[cfg(feature = "cms")]
 pub(crate) use signer::{RSA_ENCRYPTION, ecdsa_with};

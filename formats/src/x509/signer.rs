@@ -13,7 +13,7 @@ use super::Error;
 use super::error::library;
 
 /// rsaEncryption (RFC 8017, appendix A.1): in CMS also the name of PKCS#1 v1.5 signatures (RFC 3370, section 3.2).
-#[cfg(feature = "module")]
+#[cfg(feature = "cms")]
 pub(crate) const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 /// id-Ed25519 (RFC 8410, section 3).
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
@@ -57,19 +57,24 @@ impl Signer {
 
     /// How a certificate names this signature (RFC 4055, section 5; RFC 5758, section 3.2; RFC 8410, section 3).
     pub(super) fn signature_algorithm(&self) -> AlgorithmIdentifierOwned {
-        let rsa = |oid| AlgorithmIdentifierOwned {
-            oid: ObjectIdentifier::new_unwrap(oid),
-            parameters: Some(AnyRef::NULL.into()),
-        };
+        let rsa =
+            |hash| AlgorithmIdentifierOwned { oid: rsa_with(hash), parameters: Some(AnyRef::NULL.into()) };
         let plain = |oid| AlgorithmIdentifierOwned { oid, parameters: None };
         match (self.algorithm, self.scheme.hash()) {
             (Algorithm::P256 | Algorithm::P384 | Algorithm::P521, Some(hash)) => plain(ecdsa_with(hash)),
             (Algorithm::Ed25519, _) | (_, None) => plain(ED25519),
-            (_, Some(Hash::Sha256)) => rsa("1.2.840.113549.1.1.11"),
-            (_, Some(Hash::Sha384)) => rsa("1.2.840.113549.1.1.12"),
-            (_, Some(Hash::Sha512)) => rsa("1.2.840.113549.1.1.13"),
+            (_, Some(hash)) => rsa(hash),
         }
     }
+}
+
+/// sha256WithRSAEncryption and its like (RFC 4055, section 5).
+pub(crate) const fn rsa_with(hash: Hash) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(match hash {
+        Hash::Sha256 => "1.2.840.113549.1.1.11",
+        Hash::Sha384 => "1.2.840.113549.1.1.12",
+        Hash::Sha512 => "1.2.840.113549.1.1.13",
+    })
 }
 
 /// ecdsa-with-SHA256 and its like (RFC 5758, section 3.2).

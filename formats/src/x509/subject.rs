@@ -16,7 +16,7 @@ use super::error::library;
 pub struct Subject(Name);
 
 impl Subject {
-    pub(super) fn of(name: Name) -> Self {
+    pub(crate) fn of(name: Name) -> Self {
         Self(name)
     }
 

@@ -7,6 +7,8 @@ pub mod gpg;
 pub mod header;
 #[cfg(feature = "x509")]
 pub mod openssl;
+#[cfg(feature = "pe")]
+pub mod pe;
 #[cfg(feature = "rpm")]
 pub mod rpm;
 

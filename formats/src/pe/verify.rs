@@ -1,0 +1,131 @@
+//! Verification against given certificates, as firmware does it with those in `db`. A convenience; sbverify, pesign and
+//! the firmware are the judges.
+
+use std::io::{Read, Seek};
+
+use chancery_protocol::{Digest, Hash};
+
+use super::signatures::{Carried, digests};
+use super::{Error, Existing, Image, Options, VerifyError};
+use crate::x509::{Certificate, Subject};
+
+/// A good signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Whose key signed.
+    pub subject: Subject,
+    /// Which of the given certificates vouches for it: the signer's, or one of its issuers'.
+    pub anchor: Subject,
+    /// The hash of the image that was signed.
+    pub hash: Hash,
+}
+
+/// Verifies the signatures of `image`, which was read from `file`: one is enough whose signer is among the `certificates`,
+/// or was issued by one of them, by way of those that the signature holds. Certificates count whatever their dates say,
+/// as they do for firmware.
+pub fn verify(
+    image: &Image,
+    file: &mut (impl Read + Seek),
+    certificates: &[Certificate],
+) -> Result<Verified, VerifyError> {
+    let carried: Vec<_> = image.entries().map(Carried::read).collect();
+    let hashes: Vec<Hash> = carried.iter().flatten().map(|carried| carried.digest.hash()).collect();
+    let digests = digests(image, file, &hashes)?;
+    let mut failed = VerifyError::NoSignature;
+    for carried in carried {
+        match carried.and_then(|carried| check(&carried, &digests, certificates)) {
+            Ok(verified) => return Ok(verified),
+            // The first one that is by somebody known says most.
+            Err(error) if weight(&error) > weight(&failed) => failed = error,
+            Err(_) => {}
+        }
+    }
+    Err(failed)
+}
+
+/// Whether the image carries what signing it again would give: a signature by `certificate` with this hash and, where
+/// others would be replaced, no other one.
+pub fn signature_of(
+    image: &Image,
+    file: &mut (impl Read + Seek),
+    certificate: &Certificate,
+    options: &Options,
+) -> Result<bool, Error> {
+    if options.existing == Existing::Replace && image.entries().count() != 1 {
+        return Ok(false);
+    }
+    let own = image.entries().flat_map(Carried::read).filter(|carried| {
+        carried.digest.hash() == options.hash
+            && carried.cms.names(certificate)
+            && carried.cms.check(certificate).is_ok()
+    });
+    let own: Vec<_> = own.map(|carried| carried.digest).collect();
+    if own.is_empty() {
+        return Ok(false);
+    }
+    Ok(digests(image, file, &[options.hash])?.iter().any(|digest| own.contains(digest)))
+}
+
+/// Whether one signature is over this image and by somebody that is vouched for.
+fn check(
+    carried: &Carried,
+    digests: &[Digest],
+    certificates: &[Certificate],
+) -> Result<Verified, VerifyError> {
+    let embedded = embedded(carried);
+    let signer = embedded.iter().chain(certificates).find(|one| carried.cms.names(one));
+    let signer = signer.ok_or_else(|| VerifyError::NoSigner(carried.cms.signer()))?;
+    let anchor = anchor(signer, &embedded, certificates)
+        .ok_or_else(|| VerifyError::UnknownSigner(carried.cms.signer()))?;
+    belongs(carried, digests)?;
+    carried.cms.check(signer)?;
+    Ok(Verified { subject: signer.subject(), anchor: anchor.subject(), hash: carried.digest.hash() })
+}
+
+/// Refuses a signature over another image.
+pub(super) fn belongs(carried: &Carried, digests: &[Digest]) -> Result<(), VerifyError> {
+    let signed = &carried.digest;
+    if digests.contains(signed) {
+        return Ok(());
+    }
+    let found = digests.iter().find(|digest| digest.hash() == signed.hash());
+    Err(VerifyError::AnotherImage {
+        hash: signed.hash(),
+        signed: hex::encode(signed.bytes()),
+        found: found.map(|found| hex::encode(found.bytes())).unwrap_or_default(),
+    })
+}
+
+/// The certificates that a signature holds, as far as their keys are known here.
+pub(super) fn embedded(carried: &Carried) -> Vec<Certificate> {
+    carried.cms.certificates().iter().filter_map(|der| Certificate::parse(der).ok()).collect()
+}
+
+/// The one of `anchors` that the way up from `signer` reaches.
+fn anchor<'a>(
+    signer: &'a Certificate,
+    embedded: &'a [Certificate],
+    anchors: &'a [Certificate],
+) -> Option<&'a Certificate> {
+    /// Most certificates on the way; longer ones are nobody's.
+    const MAX_DEPTH: usize = 8;
+    let mut at = signer;
+    for _ in 0..MAX_DEPTH {
+        let found = anchors.iter().find(|anchor| *anchor == at || anchor.issued(at));
+        if found.is_some() {
+            return found;
+        }
+        at = embedded.iter().find(|issuer| *issuer != at && issuer.issued(at))?;
+    }
+    None
+}
+
+/// How much an error tells, if several signatures have one.
+const fn weight(error: &VerifyError) -> u8 {
+    match error {
+        VerifyError::NoSignature => 0,
+        VerifyError::Malformed(_) | VerifyError::NoSigner(_) => 1,
+        VerifyError::UnknownSigner(_) => 2,
+        VerifyError::Cms(_) | VerifyError::AnotherImage { .. } | VerifyError::Image(_) => 3,
+    }
+}
