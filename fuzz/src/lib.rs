@@ -12,16 +12,17 @@ use bytes::BytesMut;
 use chancery_audit::Verifier;
 use chancery_formats::module::{self, Compression, Module};
 use chancery_formats::openpgp::{Certificate, verify_detached, verify_message};
+use chancery_formats::pe::{self, Entry, Existing, Image};
 use chancery_formats::rpm::Package;
 use chancery_formats::x509::{self, Subject};
 use chancery_protocol::frame::{self, Frame};
-use chancery_protocol::{KeyName, Message, PublicKey, admin, agent, hello};
+use chancery_protocol::{Hash, KeyName, Message, PublicKey, admin, agent, hello};
 
 /// Feeds bytes to a decoder.
 pub type Decode = fn(&[u8]);
 
 /// The decoders, with the names of their targets and of their folders in `fuzz/seeds`.
-pub const DECODERS: [(&str, Decode); 17] = [
+pub const DECODERS: [(&str, Decode); 19] = [
     ("frame", frame),
     ("hello", hello),
     ("agent_request", agent_request),
@@ -39,6 +40,8 @@ pub const DECODERS: [(&str, Decode); 17] = [
     ("x509_subject", x509_subject),
     ("module", module),
     ("module_compressed", module_compressed),
+    ("pe", pe),
+    ("pe_signature", pe_signature),
 ];
 
 /// A stream of frames, as a socket hands it over; written again, they are the bytes that were read.
@@ -205,6 +208,63 @@ pub fn module_compressed(data: &[u8]) {
     let compression = Compression::ALL[usize::from(choice) % Compression::ALL.len()];
     let _ = compression.decompress(data, &mut Bounded(1 << 22));
 }
+
+/// A PE image: headers, sections, signatures, and the image without them. No certificate is known, so that none is good.
+pub fn pe(data: &[u8]) {
+    let mut file = Cursor::new(data);
+    let Ok(image) = Image::read(&mut file) else { return };
+    let (contents, len) = (image.contents_len(), data.len() as u64);
+    assert!(contents <= len && image.file_len() == len, "the contents end behind the file");
+    assert_eq!(image.entries().next().is_some(), contents < len, "signatures are counted wrong");
+    assert!(pe::verify(&image, &mut file, &[]).is_err(), "a signature by nobody is good");
+    let all = pe::signatures(&image, &mut file).unwrap_or_else(|error| panic!("nothing is listed: {error}"));
+    assert_eq!(all.len(), image.entries().count(), "a signature is not listed");
+    let digest = |image: &Image, file: &mut Cursor<&[u8]>| {
+        pe::digest(image, file, Hash::Sha256).unwrap_or_else(|error| panic!("there is no digest: {error}"))
+    };
+    let signed = digest(&image, &mut file);
+    for entry in image.entries() {
+        let Entry::SignedData(cms) = entry else { continue };
+        // What is good on its own could be attached again.
+        if let Ok(edited) = pe::attach(&image, &mut file, cms, Existing::Append) {
+            let again = written(&edited, &mut file);
+            assert!(again.starts_with(&data[..0x40]), "the MS-DOS header changes");
+        }
+    }
+    let Ok(edited) = pe::remove(&image, &mut file) else { return };
+    let output = written(&edited, &mut file);
+    let mut rest = Cursor::new(output.as_slice());
+    let again =
+        Image::read(&mut rest).unwrap_or_else(|error| panic!("an image without signatures is none: {error}"));
+    assert_eq!(again.entries().count(), 0, "a signature is left");
+    assert!(digest(&again, &mut rest) == signed, "the digest changes with the signatures");
+}
+
+fn written(edited: &pe::Edited, file: &mut Cursor<&[u8]>) -> Vec<u8> {
+    let mut output = Vec::new();
+    let len = edited
+        .write_to(file, &mut output)
+        .unwrap_or_else(|error| panic!("an image that was read cannot be written: {error}"));
+    assert_eq!(len, output.len() as u64, "the length of what was written is not true");
+    output
+}
+
+/// A detached Authenticode signature, attached to an image that only the seeds are over.
+pub fn pe_signature(data: &[u8]) {
+    let mut file = Cursor::new(PE_SEED);
+    let image = Image::read(&mut file).unwrap_or_else(|error| panic!("the seed is no image: {error}"));
+    let Ok(edited) = pe::attach(&image, &mut file, data, Existing::Append) else { return };
+    let output = written(&edited, &mut file);
+    let mut file = Cursor::new(output.as_slice());
+    let again = Image::read(&mut file).unwrap_or_else(|error| panic!("a signed image is none: {error}"));
+    assert!(again.entries().eq([Entry::SignedData(data)]), "the signature changes");
+    let all = pe::signatures(&again, &mut file).unwrap_or_default();
+    assert!(all.iter().flatten().all(|one| one.matches) && all.len() == 1, "the signature is not listed");
+    assert!(pe::verify(&again, &mut file, &[]).is_err(), "a signature by nobody is good");
+}
+
+/// The image that the seeds of `pe_signature` are over.
+const PE_SEED: &[u8] = include_bytes!("../seeds/pe/unsigned");
 
 fn at(offset: u64) -> usize {
     usize::try_from(offset).unwrap_or(usize::MAX)
