@@ -5,6 +5,7 @@
     reason = "a flag of the command line is a bool until its command reads it"
 )]
 
+mod efi;
 mod module;
 mod sign;
 mod values;
@@ -18,6 +19,9 @@ use clap::{ArgGroup, Parser, Subcommand};
 
 use crate::commands::integrate;
 
+pub(crate) use efi::{
+    AttachCommand, AttachEfi, ShowCommand, ShowEfi, SignEfi, UnsignCommand, UnsignEfi, VerifyEfi,
+};
 pub(crate) use module::{SignModule, VerifyModule};
 pub(crate) use sign::{SignCommand, SignOpenpgp, SignRpm, SignSsh};
 pub(crate) use values::{Allow, Expires, Input, Output};
@@ -105,6 +109,15 @@ pub(crate) enum Command {
     /// Verify signatures
     #[command(subcommand)]
     Verify(VerifyCommand),
+    /// List the signatures that an artifact carries
+    #[command(subcommand)]
+    Show(ShowCommand),
+    /// Take signatures out of artifacts
+    #[command(subcommand)]
+    Unsign(UnsignCommand),
+    /// Put a signature that lies apart into its artifact
+    #[command(subcommand)]
+    Attach(AttachCommand),
     /// Check the audit trail
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -239,6 +252,12 @@ pub(crate) enum VerifyCommand {
     /// The last signature is looked at, as the kernel does it, and dates of certificates do not count. The kernel is the
     /// judge of a module; this is a convenience that needs no kernel with the certificate in its keyring.
     Module(VerifyModule),
+    /// Verify the signatures of PE images: UEFI programs, kernels, programs of Windows
+    ///
+    /// One signature is enough whose signer is among the certificates, or was issued by one of them, as firmware asks
+    /// its `db`; dates of certificates do not count. The firmware is the judge of an image, and sbverify before it; this
+    /// is a convenience.
+    Efi(VerifyEfi),
 }
 
 /// Where the certificates come from.
@@ -344,6 +363,12 @@ mod tests {
             "chancery x509 csr modules --subject /O=Example/CN=Modules --no-armor -o modules.csr",
             "chancery sign module --key modules --hash sha256 --cert modules.pem --stack a.ko b.ko.xz",
             "chancery verify module --cert a.pem --cert b.pem --key modules a.ko",
+            "chancery sign efi --key boot --chain ca.pem --replace grubx64.efi shimx64.efi",
+            "chancery sign efi --key boot --cert boot.pem --hash sha384 --detached -o sig.p7 linux.efi",
+            "chancery verify efi --cert db.pem --key boot grubx64.efi",
+            "chancery show efi grubx64.efi",
+            "chancery unsign efi a.efi b.efi",
+            "chancery attach efi --replace sig.p7 linux.efi",
             "chancery verify openpgp --key release SHA256SUMS",
             "chancery audit verify /var/log/chancery",
             "chancery status --watch 5 --admin-socket /tmp/s",
@@ -379,6 +404,11 @@ mod tests {
             "chancery x509 self-sign modules --subject Modules --profile module",
             "chancery sign module --key modules --hash sha1 a.ko",
             "chancery verify module a.ko",
+            "chancery sign efi --key boot --append --replace a.efi",
+            "chancery sign efi --key boot --replace --detached a.efi",
+            "chancery verify efi a.efi",
+            "chancery show efi a.efi b.efi",
+            "chancery attach efi sig.p7",
             "chancery keys --wait 0",
         ] {
             assert!(parse(line).is_err(), "{line}");

@@ -3,6 +3,7 @@
 mod audit_verify;
 mod completions;
 mod csr;
+mod edit_efi;
 pub(crate) mod integrate;
 mod key_cert;
 mod key_generate;
@@ -12,11 +13,14 @@ mod make_cert;
 pub(crate) mod man;
 mod reload;
 mod self_sign;
+mod show_efi;
+mod sign_efi;
 mod sign_module;
 pub(crate) mod sign_openpgp;
 mod sign_rpm;
 mod sign_ssh;
 mod status;
+mod verify_efi;
 mod verify_module;
 mod verify_openpgp;
 mod verify_rpm;
@@ -24,7 +28,8 @@ mod verify_rpm;
 pub(crate) use man::StandIn;
 
 use crate::args::{
-    Args, AuditCommand, Command, KeyCommand, OpenpgpCommand, SignCommand, VerifyCommand, X509Command,
+    Args, AttachCommand, AuditCommand, Command, KeyCommand, OpenpgpCommand, ShowCommand, SignCommand,
+    UnsignCommand, VerifyCommand, X509Command,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -45,6 +50,11 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Exit, Failure
         Command::Sign(SignCommand::Rpm(args)) => sign_rpm::run(global, args, terminal).await,
         Command::Sign(SignCommand::Ssh(args)) => sign_ssh::run(global, args, terminal).await,
         Command::Sign(SignCommand::Module(args)) => sign_module::run(global, args, terminal).await,
+        Command::Sign(SignCommand::Efi(args)) => sign_efi::run(global, args, terminal).await,
+        Command::Verify(VerifyCommand::Efi(args)) => verify_efi::run(global, args, terminal).await,
+        Command::Show(ShowCommand::Efi(args)) => show_efi::run(&args, terminal),
+        Command::Unsign(UnsignCommand::Efi(args)) => edit_efi::unsign(args, terminal).await,
+        Command::Attach(AttachCommand::Efi(args)) => edit_efi::put(args, terminal).await,
         Command::Verify(VerifyCommand::Module(args)) => verify_module::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Openpgp(args)) => verify_openpgp::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Rpm(args)) => verify_rpm::run(global, args, terminal).await,

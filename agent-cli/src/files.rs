@@ -48,6 +48,8 @@ pub(crate) enum Deed {
     Signed,
     AlreadySigned,
     Verified,
+    Unsigned,
+    NotSigned,
 }
 
 impl Deed {
@@ -57,6 +59,8 @@ impl Deed {
             Self::Signed => "signed",
             Self::AlreadySigned => "already signed",
             Self::Verified => "good",
+            Self::Unsigned => "unsigned",
+            Self::NotSigned => "was not signed",
         }
     }
 
@@ -66,6 +70,8 @@ impl Deed {
             Self::Signed => "signed",
             Self::AlreadySigned => "already-signed",
             Self::Verified => "good",
+            Self::Unsigned => "unsigned",
+            Self::NotSigned => "not-signed",
         }
     }
 }
@@ -173,8 +179,8 @@ impl Tally {
                 // The bar shows what went as usual; what did not is worth a line.
                 let object = Value::Object(object);
                 match done.deed {
-                    Deed::AlreadySigned => terminal.news(text, &object),
-                    Deed::Signed | Deed::Verified => terminal.progress_news(text, &object),
+                    Deed::AlreadySigned | Deed::NotSigned => terminal.news(text, &object),
+                    Deed::Signed | Deed::Verified | Deed::Unsigned => terminal.progress_news(text, &object),
                 }
             }
             Err(failure) => {

@@ -9,6 +9,7 @@ mod checkpoint;
 mod clock;
 mod commands;
 mod daemon;
+mod efi;
 mod exit;
 mod failure;
 mod files;

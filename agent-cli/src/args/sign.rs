@@ -6,6 +6,7 @@ use chancery_formats::ssh::{MessageHash, Namespace};
 use chancery_protocol::{Hash, KeyName};
 use clap::{ArgGroup, Subcommand};
 
+use super::efi::SignEfi;
 use super::module::SignModule;
 use super::values::{self, Input, Output};
 
@@ -35,6 +36,12 @@ pub(crate) enum SignCommand {
     /// and compressed again as the kernel's build does it. A module is replaced in one step by a copy with the same
     /// mode, owner, times and extended attributes, or left as it was if anything fails.
     Module(SignModule),
+    /// Sign PE images for UEFI Secure Boot and Windows: UEFI programs, kernels, unified kernel images
+    ///
+    /// The signature is Authenticode's, as sbsign makes it, beside those that are there. An image that the key has signed
+    /// already is left alone. A kernel in a gzip file is signed inside, and wrapped again. An image is replaced in one step
+    /// by a copy with the same mode, owner, times and extended attributes, or left as it was if anything fails.
+    Efi(SignEfi),
 }
 
 #[derive(Debug, clap::Args)]

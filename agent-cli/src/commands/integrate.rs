@@ -29,7 +29,7 @@ macro_rules! page {
     };
 }
 
-const PAGES: [Page; 14] = [
+const PAGES: [Page; 15] = [
     page!("apt", "repositories for apt: InRelease and Release.gpg"),
     page!("createrepo", "createrepo_c's repomd.xml, and SHA256SUMS"),
     page!("debsign", "Debian source packages and changes: debsign, dpkg-buildpackage"),
@@ -43,6 +43,7 @@ const PAGES: [Page; 14] = [
     page!("reprepro", "Debian repositories that reprepro keeps"),
     page!("rpm", "RPM packages, signed by chancery itself"),
     page!("rpmsign", "RPM packages, signed by rpmsign"),
+    page!("secure-boot", "UEFI programs, kernels and unified kernel images, in sbsign's place"),
     page!("x509", "X.509 certificates and requests for keys in the token"),
 ];
 

@@ -1,0 +1,103 @@
+//! PE images: UEFI programs, kernels, programs of Windows.
+
+use std::path::PathBuf;
+
+use chancery_protocol::{Hash, KeyName};
+use clap::{ArgGroup, Subcommand};
+
+use super::values::{self, Output};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SignEfi {
+    /// The key's name
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) key: KeyName,
+    /// The key's X.509 certificate, PEM or DER; otherwise the one that is stored with the key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+    /// Certificates to embed behind it, as sbsign's --addcert: those of its issuers, PEM or DER
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chain: Vec<PathBuf>,
+    /// The hash; firmware is bound to know sha256 alone
+    #[arg(long, visible_alias = "digest", value_name = "HASH", default_value = "sha256", value_parser = values::words(Hash::ALL, Hash::as_str))]
+    pub(crate) hash: Hash,
+    /// Keep signatures that are there, as sbsign does (the default)
+    #[arg(long, conflicts_with = "replace")]
+    pub(crate) append: bool,
+    /// Replace every signature that is there
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Write the signature alone, to FILE.p7, and leave the image as it is
+    #[arg(long, conflicts_with_all = ["append", "replace"])]
+    pub(crate) detached: bool,
+    /// Where to write the signed image, or the signature alone, for one file
+    #[arg(long, short, value_name = "OUT")]
+    pub(crate) output: Option<Output>,
+    /// The images
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("certificates").required(true).multiple(true))]
+pub(crate) struct VerifyEfi {
+    /// A file of X.509 certificates, PEM or DER: what `db` would hold
+    #[arg(long, value_name = "FILE", group = "certificates")]
+    pub(crate) cert: Vec<PathBuf>,
+    /// A key whose stored X.509 certificate is used
+    #[arg(long, short, value_name = "NAME", group = "certificates")]
+    pub(crate) key: Vec<KeyName>,
+    /// The images
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ShowCommand {
+    /// List the signatures of a PE image, and its hashes
+    ///
+    /// Tells of each signature whose it says to be, and whether it is over this image. Nobody has verified it then.
+    Efi(ShowEfi),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShowEfi {
+    /// The image
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UnsignCommand {
+    /// Take every signature out of PE images
+    Efi(UnsignEfi),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct UnsignEfi {
+    /// The images
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AttachCommand {
+    /// Put a detached signature into the PE image that it is over
+    ///
+    /// It is CMS in DER, as `sign efi --detached` and `sbsign --detached` write it. One over another image, or that is
+    /// not its own signer's, is refused.
+    Efi(AttachEfi),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AttachEfi {
+    /// Replace every signature that is there; otherwise they are kept
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// The signature
+    #[arg(value_name = "SIGNATURE")]
+    pub(crate) signature: PathBuf,
+    /// The image
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
