@@ -16,7 +16,9 @@ DEMO_NEEDS := $(BUILD_NEEDS) gnupg rpm softhsm2
 CALLERS := apt-utils createrepo-c debsig-verify debsigs devscripts dpkg-dev git openssh-client reprepro
 # What builds kernel modules, and judges them.
 MODULES := dkms kmod linux-headers-amd64 make xz-utils zstd
-TEST_NEEDS := $(DEMO_NEEDS) $(CALLERS) $(MODULES) bsdutils gpgv groff-base mount opensc openssl p11-kit p11-kit-modules procps sqv strace time util-linux
+# What signs PE images, what judges them, and images to sign.
+IMAGES := binutils nsis-common osslsigncode pesign python3-distlib sbsigntool shim-helpers-amd64-signed shim-unsigned systemd-boot-efi
+TEST_NEEDS := $(DEMO_NEEDS) $(CALLERS) $(MODULES) $(IMAGES) bsdutils gpgv groff-base mount opensc openssl p11-kit p11-kit-modules procps sqv strace time util-linux
 # A kernel, and a machine to boot it in.
 KERNEL_NEEDS := $(BUILD_NEEDS) bc bison busybox-static cpio flex libelf-dev libssl-dev linux-source-6.1 make openssl qemu-system-x86 softhsm2 \
 	xz-utils
