@@ -65,7 +65,7 @@ fn what_is_no_image_is_refused_with_the_place_and_the_reason() {
             |image| put(image, E_LFANEW, 0x20),
             "offset 0x3c: the PE header would begin at 0x20, in the MS-DOS header",
         ),
-        (|image| put(image, E_LFANEW, 0x42), "not aligned"),
+        (|image| put(image, E_LFANEW, 0x41), "or at an odd place"),
         (|image| put(image, E_LFANEW, u32::MAX - 3), "offset 0x3c: the PE header would begin at 0xfffffffc"),
         (|image| image[SECTIONS + 1] = 0xff, "65281 sections would end at"),
         (|image| image[OPTIONAL_LEN + 1] = 0xff, "sections would end at"),

@@ -77,7 +77,7 @@ fn signatures_are_kept_replaced_listed_and_removed() {
         return;
     }
     let house = House::builder().key("one", Algorithm::Rsa2048).key("two", Algorithm::P256).start();
-    let (one, two) = (house.x509("one", "efi"), house.x509("two", "efi"));
+    let (first, second) = (house.x509("one", "efi"), house.x509("two", "efi"));
     let Some(image) = copy(&house, SYSTEMD_BOOT, "a.efi") else { return };
     house.chancery(&["sign", "efi", "--key", "one", "a.efi"]).succeeded();
     let once = fs::read(&image).unwrap();
@@ -87,8 +87,8 @@ fn signatures_are_kept_replaced_listed_and_removed() {
     assert_eq!(fs::metadata(&image).unwrap().ino(), inode);
 
     house.chancery(&["sign", "efi", "--key", "two", "a.efi"]).succeeded();
-    sbverify(&house, &one, "a.efi").succeeded();
-    sbverify(&house, &two, "a.efi").succeeded();
+    sbverify(&house, &first, "a.efi").succeeded();
+    sbverify(&house, &second, "a.efi").succeeded();
     let said = house.chancery(&["show", "efi", "a.efi", "--json"]).succeeded().stdout;
     let shown: serde_json::Value = serde_json::from_str(&said).unwrap();
     let signatures = shown["signatures"].as_array().unwrap();

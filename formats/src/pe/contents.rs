@@ -69,7 +69,9 @@ pub(super) fn padding_len(image: &Image) -> usize {
     usize::try_from(padded - image.contents_end).unwrap_or(0)
 }
 
-/// The Authenticode digest of an image: what its signatures are over, and what `dbx` lists.
+/// The Authenticode digest of an image: what its signatures are over. Where the length is no multiple of eight, it is
+/// that of the image with the zeros that a signature needs before it; firmware that looks an unsigned image up in `dbx`
+/// hashes none.
 pub fn digest(image: &Image, file: &mut (impl Read + Seek), hash: Hash) -> Result<Digest, Error> {
     let contents = Contents::read(image, file, &[hash])?;
     contents.digests.into_iter().next().ok_or_else(|| library("finish a hash")("there is none"))

@@ -59,7 +59,7 @@ impl Edited {
             directory[..4].copy_from_slice(&offset.to_le_bytes());
             directory[4..].copy_from_slice(&size.to_le_bytes());
         }
-        // All these begin at multiples of four: the order of the words does not matter to their sum.
+        // All these begin at even places: the order of words does not matter to their sum.
         let mut checksum = contents.checksum;
         checksum.update(&directory);
         checksum.update(table.as_bytes());

@@ -56,9 +56,9 @@ impl Headers {
         let at = u64::from(u32_at(&dos, E_LFANEW));
         let bad = |at, why| Error::Malformed { at, why };
         let pointer = E_LFANEW as u64;
-        if at < DOS_LEN as u64 || !at.is_multiple_of(4) {
+        if at < DOS_LEN as u64 || !at.is_multiple_of(2) {
             let why =
-                format!("the PE header would begin at {at:#x}, in the MS-DOS header or not aligned to 4");
+                format!("the PE header would begin at {at:#x}, in the MS-DOS header or at an odd place");
             return Err(bad(pointer, why));
         }
         if at + COFF_LEN as u64 > len {
