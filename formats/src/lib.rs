@@ -28,5 +28,7 @@ pub mod raw;
 pub mod rpm;
 #[cfg(feature = "ssh")]
 pub mod ssh;
+#[cfg(feature = "variable")]
+pub mod variable;
 #[cfg(feature = "x509")]
 pub mod x509;

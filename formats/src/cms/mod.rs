@@ -24,10 +24,12 @@ pub use error::{Error, VerifyError};
 #[cfg(feature = "pe")]
 pub(crate) use {
     attributes::{Attribute, Attributes},
-    sign::{Content, Pending, prepare},
+    sign::{Content, Pending, prepare, prepare_over},
     verify::Signature,
 };
 
+/// id-data (RFC 5652, section 4).
+pub(crate) const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 /// id-signedData (RFC 5652, section 5.1).
 pub(crate) const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
 

@@ -1,4 +1,4 @@
-//! A signature over content by signed attributes, in its two phases.
+//! A signature over content, by signed attributes or without, in its two phases.
 //!
 //! Versions and parameters are those of PKCS#7 (RFC 2315), which Authenticode is written in: version 1 throughout, and
 //! NULL behind digest algorithms, where CMS would have nothing (RFC 5754, section 2).
@@ -13,7 +13,8 @@ use x509_cert::spki::AlgorithmIdentifierOwned;
 use super::error::library;
 use super::signed_data::{SetOf, SignedData, SignerInfo};
 use super::{
-    Attribute, Attributes, Error, SIGNED_DATA, digest_oid, issuer_and_serial_number, signature_algorithm,
+    Attribute, Attributes, DATA, Error, SIGNED_DATA, digest_oid, issuer_and_serial_number,
+    signature_algorithm,
 };
 use crate::raw::{self, Input};
 use crate::x509::Certificate;
@@ -40,12 +41,12 @@ pub(crate) struct Pending {
     input: Input,
     hash: Hash,
     signer: SignerIdentifier,
-    attributes: Attributes,
+    attributes: Option<Attributes>,
     content: EncapsulatedContentInfo,
     certificates: Vec<Any>,
 }
 
-/// Prepares the signature over `content` by the key of `certificate`, which is embedded with its `chain`.
+/// Prepares the signature over `content` and attributes by the key of `certificate`, which is embedded with its `chain`.
 pub(crate) fn prepare(
     certificate: &Certificate,
     chain: &[Certificate],
@@ -53,12 +54,7 @@ pub(crate) fn prepare(
     content: Content,
 ) -> Result<Pending, Error> {
     let what = "write what is to be signed";
-    let key = certificate.public_key().clone();
-    // A certificate was read with a key that has an algorithm.
-    let algorithm = key.algorithm().ok_or(raw::Error::Key)?;
-    if algorithm == Algorithm::Ed25519 {
-        return Err(Error::Algorithm(algorithm));
-    }
+    let algorithm = algorithm_of(certificate)?;
     let scheme = Scheme::over_digest(algorithm, hash);
     // Of the content its octets are hashed, without tag and length (RFC 5652, section 5.4).
     let message_digest = match Input::of(scheme, content.value.value().to_vec())? {
@@ -68,17 +64,48 @@ pub(crate) fn prepare(
     let Content { kind, value, attributes, signing_time } = content;
     let attributes = Attributes::new(kind, &message_digest, signing_time, attributes)?;
     let input = Input::of(scheme, attributes.message().map_err(library(what))?)?;
+    let content = EncapsulatedContentInfo { econtent_type: kind, econtent: Some(value) };
+    Ok(Pending { attributes: Some(attributes), ..pending(certificate, chain, hash, input, content)? })
+}
+
+/// Prepares the signature over `message`, which stands elsewhere, without attributes.
+pub(crate) fn prepare_over(
+    certificate: &Certificate,
+    chain: &[Certificate],
+    hash: Hash,
+    message: Vec<u8>,
+) -> Result<Pending, Error> {
+    let input = Input::of(Scheme::over_digest(algorithm_of(certificate)?, hash), message)?;
+    let content = EncapsulatedContentInfo { econtent_type: DATA, econtent: None };
+    pending(certificate, chain, hash, input, content)
+}
+
+fn algorithm_of(certificate: &Certificate) -> Result<Algorithm, Error> {
+    // A certificate was read with a key that has an algorithm.
+    match certificate.public_key().algorithm().ok_or(raw::Error::Key)? {
+        Algorithm::Ed25519 => Err(Error::Algorithm(Algorithm::Ed25519)),
+        algorithm => Ok(algorithm),
+    }
+}
+
+fn pending(
+    certificate: &Certificate,
+    chain: &[Certificate],
+    hash: Hash,
+    input: Input,
+    content: EncapsulatedContentInfo,
+) -> Result<Pending, Error> {
     let certificates = std::iter::once(certificate).chain(chain);
     let certificates = certificates.map(|certificate| Any::from_der(certificate.as_der()));
     Ok(Pending {
-        algorithm,
+        key: certificate.public_key().clone(),
+        algorithm: algorithm_of(certificate)?,
         input,
         hash,
         signer: SignerIdentifier::IssuerAndSerialNumber(issuer_and_serial_number(certificate)),
-        attributes,
-        content: EncapsulatedContentInfo { econtent_type: kind, econtent: Some(value) },
-        certificates: certificates.collect::<Result<_, _>>().map_err(library(what))?,
-        key,
+        attributes: None,
+        content,
+        certificates: certificates.collect::<Result<_, _>>().map_err(library("write certificates"))?,
     })
 }
 
@@ -99,6 +126,17 @@ impl Pending {
     /// The signature's DER, once `raw` has been checked against the certificate's key.
     pub(crate) fn finish(self, raw: &[u8]) -> Result<Vec<u8>, Error> {
         let what = "write a signature";
+        let content = Any::encode_from(&self.signed_data(raw)?).map_err(library(what))?;
+        ContentInfo { content_type: SIGNED_DATA, content }.to_der().map_err(library(what))
+    }
+
+    /// The same as SignedData alone, without the ContentInfo around it.
+    pub(crate) fn finish_bare(self, raw: &[u8]) -> Result<Vec<u8>, Error> {
+        self.signed_data(raw)?.to_der().map_err(library("write a signature"))
+    }
+
+    fn signed_data(self, raw: &[u8]) -> Result<SignedData, Error> {
+        let what = "write a signature";
         raw::verify(&self.key, self.scheme(), &self.input, raw)?;
         let value = raw::to_value(self.algorithm, raw).map_err(library(what))?;
         let digest_alg =
@@ -107,20 +145,18 @@ impl Pending {
             version: CmsVersion::V1,
             sid: self.signer,
             digest_alg: digest_alg.clone(),
-            signed_attrs: Some(self.attributes.0),
+            signed_attrs: self.attributes.map(|attributes| attributes.0),
             signature_algorithm: signature_algorithm(self.algorithm, self.hash),
             signature: OctetString::new(value).map_err(library(what))?,
             unsigned_attrs: None,
         };
-        let data = SignedData {
+        Ok(SignedData {
             version: CmsVersion::V1,
             digest_algorithms: SetOf(vec![digest_alg]),
             encap_content_info: self.content,
             certificates: Some(SetOf(self.certificates)),
             crls: None,
             signer_infos: SetOf(vec![signer]),
-        };
-        let content = Any::encode_from(&data).map_err(library(what))?;
-        ContentInfo { content_type: SIGNED_DATA, content }.to_der().map_err(library(what))
+        })
     }
 }

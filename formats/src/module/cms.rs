@@ -6,17 +6,14 @@
 use chancery_protocol::{Algorithm, Hash};
 use cms::content_info::{CmsVersion, ContentInfo};
 use cms::signed_data::{EncapsulatedContentInfo, SignedData, SignerIdentifier, SignerInfo, SignerInfos};
-use der::asn1::{ObjectIdentifier, OctetString, SetOfVec};
+use der::asn1::{OctetString, SetOfVec};
 use der::{Any, Decode, Encode};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use super::error::library;
 use super::{Error, VerifyError};
-use crate::cms::{SIGNED_DATA, digest_oid, hash_named, issuer_and_serial_number, signature_algorithm};
+use crate::cms::{DATA, SIGNED_DATA, digest_oid, hash_named, issuer_and_serial_number, signature_algorithm};
 use crate::x509::Certificate;
-
-/// id-data (RFC 5652, section 4).
-const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 
 /// How a signature names the certificate of its signer (RFC 5652, section 5.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
