@@ -9,6 +9,7 @@ mod efi;
 mod module;
 mod sign;
 mod values;
+mod variable;
 mod x509;
 
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub(crate) use efi::{
 pub(crate) use module::{SignModule, VerifyModule};
 pub(crate) use sign::{SignCommand, SignOpenpgp, SignRpm, SignSsh};
 pub(crate) use values::{Allow, Expires, Input, Output};
+pub(crate) use variable::SignVariable;
 pub(crate) use x509::{Csr, SelfSign, X509Command};
 
 use crate::exit::Exit;

@@ -19,6 +19,7 @@ mod sign_module;
 pub(crate) mod sign_openpgp;
 mod sign_rpm;
 mod sign_ssh;
+mod sign_variable;
 mod status;
 mod verify_efi;
 mod verify_module;
@@ -51,6 +52,7 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Exit, Failure
         Command::Sign(SignCommand::Ssh(args)) => sign_ssh::run(global, args, terminal).await,
         Command::Sign(SignCommand::Module(args)) => sign_module::run(global, args, terminal).await,
         Command::Sign(SignCommand::Efi(args)) => sign_efi::run(global, args, terminal).await,
+        Command::Sign(SignCommand::EfiVariable(args)) => sign_variable::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Efi(args)) => verify_efi::run(global, args, terminal).await,
         Command::Show(ShowCommand::Efi(args)) => show_efi::run(&args, terminal),
         Command::Unsign(UnsignCommand::Efi(args)) => edit_efi::unsign(args, terminal).await,

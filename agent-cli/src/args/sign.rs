@@ -9,6 +9,7 @@ use clap::{ArgGroup, Subcommand};
 use super::efi::SignEfi;
 use super::module::SignModule;
 use super::values::{self, Input, Output};
+use super::variable::SignVariable;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SignCommand {
@@ -42,6 +43,11 @@ pub(crate) enum SignCommand {
     /// already is left alone. A kernel in a gzip file is signed inside, and wrapped again. An image is replaced in one step
     /// by a copy with the same mode, owner, times and extended attributes, or left as it was if anything fails.
     Efi(SignEfi),
+    /// Sign updates of the firmware's Secure Boot variables: PK, KEK, db and dbx
+    ///
+    /// What is written (`.auth`) goes to the firmware by efi-updatevar, by its own setup, or by systemd-boot from
+    /// loader/keys. While there is no PK, the firmware takes any.
+    EfiVariable(SignVariable),
 }
 
 #[derive(Debug, clap::Args)]
