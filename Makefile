@@ -22,6 +22,8 @@ TEST_NEEDS := $(DEMO_NEEDS) $(CALLERS) $(MODULES) $(IMAGES) bsdutils gpgv groff-
 # A kernel, and a machine to boot it in.
 KERNEL_NEEDS := $(BUILD_NEEDS) bc bison busybox-static cpio flex libelf-dev libssl-dev linux-source-6.1 make openssl qemu-system-x86 softhsm2 \
 	xz-utils
+# Firmware with Secure Boot, and what makes programs and variables for it.
+EFI_NEEDS := $(BUILD_NEEDS) binutils efitools gnu-efi mtools openssl ovmf qemu-system-x86 sbsigntool
 # libFuzzer is C++; systemd judges its units.
 CHECK_NEEDS := $(BUILD_NEEDS) g++ git shellcheck systemd
 
@@ -78,6 +80,12 @@ test-kernel: ## Build a kernel that refuses what is not signed, and boot it; at 
 	scripts/apt.sh $(KERNEL_NEEDS)
 	cargo build $(CARGO_BUILD) --workspace --bins $(CONTAINER)
 	timeout --kill-after=30 15m tests/kernel/run.sh
+
+.PHONY: test-efi
+test-efi: nextest ## Boot firmware with Secure Boot, with keys of our own; a minute, when all is built
+	scripts/apt.sh $(EFI_NEEDS)
+	cargo build $(CARGO_BUILD) --workspace --bins $(CONTAINER)
+	$(NEXTEST) $(CONTAINER) --profile efi
 
 .PHONY: check
 check: check-scripts check-code check-deny check-fuzz ## Check everything that can be checked without running it

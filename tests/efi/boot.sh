@@ -28,7 +28,7 @@ for folder in disks/*/; do
     mformat -C -T "$size" -i "$slot.img" ::
     mcopy -s -i "$slot.img" "$folder"* ::
     set -- "$@" -drive "if=none,id=disk$slot,format=raw,file=$slot.img" \
-        -device "virtio-blk-pci,drive=disk$slot,addr=$slot,bootindex=$slot"
+        -device "virtio-blk-pci,drive=disk$slot,addr=$(printf %x "$slot"),bootindex=$slot"
 done
 
 # Secure Boot's variables can be written in system management mode alone (smm, secure); qemu has that mode without KVM too.

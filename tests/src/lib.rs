@@ -10,6 +10,7 @@
 //! ```
 
 mod documents;
+pub mod firmware;
 mod house;
 pub mod kernel;
 mod process;

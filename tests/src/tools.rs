@@ -13,7 +13,10 @@ pub fn have(programs: &[&str]) -> bool {
     if missing.is_empty() {
         return true;
     }
-    assert!(std::env::var_os("CI").is_none(), "missing here: {missing:?}; `make test` installs them");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "missing here: {missing:?}; the make target of this test installs them"
+    );
     eprintln!("skipped: missing here: {missing:?}");
     false
 }
