@@ -82,7 +82,7 @@ test-kernel: ## Build a kernel that refuses what is not signed, and boot it; at 
 	timeout --kill-after=30 15m tests/kernel/run.sh
 
 .PHONY: test-efi
-test-efi: nextest ## Boot firmware with Secure Boot, with keys of our own; a minute, when all is built
+test-efi: nextest ## Boot firmware with Secure Boot, with keys of our own; half a minute, when all is built
 	scripts/apt.sh $(EFI_NEEDS)
 	cargo build $(CARGO_BUILD) --workspace --bins $(CONTAINER)
 	$(NEXTEST) $(CONTAINER) --profile efi

@@ -116,8 +116,8 @@ impl Console {
     #[track_caller]
     pub fn outcome(&self, disk: usize) -> Outcome<'_> {
         let place = format!("PciRoot(0x0)/Pci(0x{disk:X},0x0)");
-        let mut tries = self.text.split("BdsDxe: loading ").skip(1);
-        let tried = tries.find(|tried| tried.lines().next().is_some_and(|line| line.ends_with(&place)));
+        let mut attempts = self.text.split("BdsDxe: loading ").skip(1);
+        let tried = attempts.find(|text| text.lines().next().is_some_and(|line| line.ends_with(&place)));
         let tried =
             tried.unwrap_or_else(|| panic!("the firmware has not come to disk {disk}:\n{}", self.text));
         let manager = |what: &str| tried.lines().find(|line| line.starts_with(&format!("BdsDxe: {what} ")));

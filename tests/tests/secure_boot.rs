@@ -78,6 +78,7 @@ fn firmware_starts_what_a_trusted_key_has_signed_and_nothing_that_is_changed_or_
     let variables = machine.path("variables");
     make_variables(&keys, &program("revoked-by-hash"), &variables);
 
+    // In setup mode KEK, db and dbx are taken from anybody; as soon as PK is there, they are verified.
     let enrol = ["write PK PK.auth", "write KEK KEK.auth", "write db db.auth"];
     let console = machine.boot(&enrol, &variables);
     assert_eq!(console.mode(), "SetupMode 1, SecureBoot 0");
@@ -274,6 +275,10 @@ fn make_variables(keys: &Keys, revoked_program: &Path, folder: &Path) {
 }
 
 /// Signs the list of a variable, VARIABLE.esl in the folder. Whatever signs variables stands here alone.
+///
+/// What OVMF (2022.11) wants: SignedData without ContentInfo around it, SHA-256, RSA PKCS#1 v1.5, the signer's certificate
+/// inside, nothing behind it; of the time nothing but date and time of day, and later than the last; in PK, KEK, db and
+/// dbx no certificate whose key is not RSA.
 #[track_caller]
 fn sign_variable(variable: &str, signer: &Signer, folder: &Path, name: &str) {
     let mut command = capped(30, "sign-efi-sig-list");
