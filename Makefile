@@ -17,13 +17,13 @@ CALLERS := apt-utils createrepo-c debsig-verify debsigs devscripts dpkg-dev git 
 # What builds kernel modules, and judges them.
 MODULES := dkms kmod linux-headers-amd64 make xz-utils zstd
 # What signs PE images, what judges them, and images to sign.
-IMAGES := binutils nsis-common osslsigncode pesign python3-distlib sbsigntool shim-helpers-amd64-signed shim-unsigned systemd-boot-efi
+IMAGES := binutils nsis-common osslsigncode pesign python3-distlib sbsigntool shim-helpers-amd64-signed shim-unsigned systemd-boot-efi efitools
 TEST_NEEDS := $(DEMO_NEEDS) $(CALLERS) $(MODULES) $(IMAGES) bsdutils gpgv groff-base mount opensc openssl p11-kit p11-kit-modules procps sqv strace time util-linux
 # A kernel, and a machine to boot it in.
 KERNEL_NEEDS := $(BUILD_NEEDS) bc bison busybox-static cpio flex libelf-dev libssl-dev linux-source-6.1 make openssl qemu-system-x86 softhsm2 \
 	xz-utils
-# Firmware with Secure Boot, and what makes programs and variables for it.
-EFI_NEEDS := $(BUILD_NEEDS) binutils efitools gnu-efi mtools openssl ovmf qemu-system-x86 sbsigntool
+# Firmware with Secure Boot, and what makes programs for it.
+EFI_NEEDS := $(BUILD_NEEDS) binutils gnu-efi mtools openssl ovmf qemu-system-x86 softhsm2
 # libFuzzer is C++; systemd judges its units.
 CHECK_NEEDS := $(BUILD_NEEDS) g++ git shellcheck systemd
 

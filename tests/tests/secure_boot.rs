@@ -1,16 +1,13 @@
 //! Secure Boot as firmware does it: OVMF in qemu, with keys of our own, which it has taken from signed variables itself.
-//! `make test-efi`.
+//! `chancery` signs variables and programs, with keys in a token. `make test-efi`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use chancery_protocol::Algorithm;
 use chancery_tests::firmware::{Console, Machine, Outcome};
 use chancery_tests::tools::have;
-use chancery_tests::{capped, run};
-
-/// The programs that make keys, signed programs and variables.
-const MAKERS: [&str; 5] =
-    ["openssl", "sbsign", "cert-to-efi-sig-list", "hash-to-efi-sig-list", "sign-efi-sig-list"];
+use chancery_tests::{House, capped, run};
 
 /// Who has put a certificate into a variable. It says nothing to the firmware.
 const OWNER: &str = "8d5cf2a8-6b5e-4f0e-9f6c-2f7a3f0c5b11";
@@ -54,9 +51,10 @@ const CASES: [Case; 10] = [
 #[test]
 fn firmware_starts_what_a_trusted_key_has_signed_and_nothing_that_is_changed_or_revoked() {
     let Some(machine) = machine() else { return };
-    let keys = Keys::generate(&machine.path(""));
+    let keys = Keys::generate();
     let program = |name: &str| machine.path(&format!("{name}.efi"));
-    let signed_by = |signer: &Signer, name: &str, unsigned: &Path| sign_efi(signer, unsigned, &program(name));
+    let signed_by =
+        |signer: &Signer, name: &str, unsigned: &Path| keys.sign_program(signer, unsigned, &program(name));
     signed_by(&keys.db, "signed", &machine.hello());
     fs::copy(machine.hello(), program("unsigned")).unwrap();
     // One bit of the letter, after it was signed.
@@ -76,7 +74,7 @@ fn firmware_starts_what_a_trusted_key_has_signed_and_nothing_that_is_changed_or_
     }
     machine.insert(CASES.len() + 1, &program("steps"));
     let variables = machine.path("variables");
-    make_variables(&keys, &program("revoked-by-hash"), &variables);
+    keys.sign_variables(&program("revoked-by-hash"), &variables);
 
     // In setup mode KEK, db and dbx are taken from anybody; as soon as PK is there, they are verified.
     let enrol = ["write PK PK.auth", "write KEK KEK.auth", "write db db.auth"];
@@ -100,15 +98,16 @@ fn firmware_starts_what_a_trusted_key_has_signed_and_nothing_that_is_changed_or_
 fn firmware_takes_variables_from_those_alone_who_may_write_them() {
     const REFUSED: &str = "Security Policy Violation";
     let Some(machine) = machine() else { return };
-    let keys = Keys::generate(&machine.path(""));
+    let keys = Keys::generate();
     machine.insert(1, &machine.steps());
     let variables = machine.path("variables");
-    make_variables(&keys, &machine.hello(), &variables);
-    // The same lists, signed by who may not.
+    keys.sign_variables(&machine.hello(), &variables);
+    // The same entries, signed by who may not.
     for variable in ["PK", "KEK", "db", "dbx"] {
-        sign_variable(variable, &keys.stranger, &variables, &format!("{variable}-by-stranger.auth"));
+        let file = variables.join(format!("{variable}-by-stranger.auth"));
+        keys.sign_variable(variable, &keys.stranger, &machine.hello(), &file);
     }
-    sign_variable("KEK", &keys.kek, &variables, "KEK-by-KEK.auth");
+    keys.sign_variable("KEK", &keys.kek, &machine.hello(), &variables.join("KEK-by-KEK.auth"));
     // The right signature over something else.
     let mut changed = fs::read(variables.join("dbx.auth")).unwrap();
     *changed.last_mut().unwrap() ^= 1;
@@ -137,7 +136,7 @@ fn firmware_takes_variables_from_those_alone_who_may_write_them() {
 /// A new machine. If something is missing here to make what it needs, says so, and fails where nothing may be skipped.
 #[track_caller]
 fn machine() -> Option<Machine> {
-    if have(&MAKERS) { Machine::new() } else { None }
+    if have(&["openssl"]) { Machine::new() } else { None }
 }
 
 #[track_caller]
@@ -172,20 +171,21 @@ fn change_letter(program: &Path, copy: &Path, letter: u8) {
     fs::write(copy, bytes).unwrap();
 }
 
-/// A key and its certificate, and the certificate of who issued that, if a signature needs it.
+/// A key in the token and its certificate, and the certificate of who issued that, if a signature needs it.
 #[derive(Clone)]
 struct Signer {
-    key: PathBuf,
+    key: &'static str,
     certificate: PathBuf,
     chain: Option<PathBuf>,
 }
 
 struct Keys {
+    house: House,
     pk: Signer,
     kek: Signer,
     db: Signer,
-    /// In db too.
-    authority: Signer,
+    /// The certificate of an authority whose key is elsewhere. It is in db too.
+    authority: PathBuf,
     /// Issued by one that the authority has issued.
     leaf: Signer,
     /// Its certificate is in db, and then in dbx too.
@@ -196,92 +196,102 @@ struct Keys {
 
 impl Keys {
     #[track_caller]
-    fn generate(folder: &Path) -> Self {
-        let authority = Signer::generate(folder, "authority", &[]);
-        let intermediate = authority.issue(folder, "intermediate", &[]);
-        let leaf = intermediate.issue(folder, "leaf", &["-extensions", "usr_cert"]);
+    fn generate() -> Self {
+        let names = ["pk", "kek", "db", "leaf", "revoked", "stranger"];
+        // EDK II takes RSA alone.
+        let house = names
+            .into_iter()
+            .fold(House::builder(), |house, name| house.key(name, Algorithm::Rsa2048))
+            .start();
+        let self_signed = |key| Signer { key, certificate: house.x509(key, "efi"), chain: None };
+        let folder = house.path("");
+        let authority = Authority::generate(&folder, "authority", None);
+        let intermediate = Authority::generate(&folder, "intermediate", Some(&authority));
+        house
+            .chancery(&["x509", "csr", "leaf", "--subject", "CN=leaf of a test", "-o", "leaf.csr"])
+            .succeeded();
+        let leaf = intermediate.issue(&folder, "leaf");
         Self {
-            pk: Signer::generate(folder, "PK", &[]),
-            kek: Signer::generate(folder, "KEK", &[]),
-            db: Signer::generate(folder, "db", &[]),
-            leaf: Signer { chain: Some(intermediate.certificate), ..leaf },
-            authority,
-            revoked: Signer::generate(folder, "revoked", &[]),
-            stranger: Signer::generate(folder, "stranger", &[]),
+            pk: self_signed("pk"),
+            kek: self_signed("kek"),
+            db: self_signed("db"),
+            leaf: Signer { key: "leaf", certificate: leaf, chain: Some(intermediate.certificate) },
+            authority: authority.certificate,
+            revoked: self_signed("revoked"),
+            stranger: self_signed("stranger"),
+            house,
         }
+    }
+
+    /// Makes a copy of a program with one more signature.
+    #[track_caller]
+    fn sign_program(&self, signer: &Signer, program: &Path, copy: &Path) {
+        let mut words = vec!["sign", "efi", "--key", signer.key, "--cert", text(&signer.certificate)];
+        words.extend(signer.chain.iter().flat_map(|certificate| ["--chain", text(certificate)]));
+        words.extend(["--append", "-o", text(copy), text(program)]);
+        self.house.chancery(&words).succeeded();
+    }
+
+    /// Fills a folder with PK.auth, KEK.auth, db.auth and dbx.auth, each signed by the key above it.
+    #[track_caller]
+    fn sign_variables(&self, revoked_program: &Path, folder: &Path) {
+        fs::create_dir(folder).unwrap();
+        for (variable, signer) in [("PK", &self.pk), ("KEK", &self.pk), ("db", &self.kek), ("dbx", &self.kek)]
+        {
+            self.sign_variable(variable, signer, revoked_program, &folder.join(format!("{variable}.auth")));
+        }
+    }
+
+    /// Signs what a variable is to hold. dbx has a certificate and the hash of a program.
+    #[track_caller]
+    fn sign_variable(&self, variable: &str, signer: &Signer, revoked_program: &Path, file: &Path) {
+        let certificates: &[&Path] = match variable {
+            "PK" => &[&self.pk.certificate],
+            "KEK" => &[&self.kek.certificate],
+            "db" => &[&self.db.certificate, &self.authority, &self.revoked.certificate],
+            _ => &[&self.revoked.certificate],
+        };
+        let mut words = vec!["sign", "efi-variable", variable, "--key", signer.key, "--owner", OWNER];
+        words.extend(["--cert", text(&signer.certificate), "-o", text(file)]);
+        words.extend(certificates.iter().flat_map(|certificate| ["--add-cert", text(certificate)]));
+        if variable == "dbx" {
+            words.extend(["--add-image", text(revoked_program)]);
+        }
+        self.house.chancery(&words).succeeded();
     }
 }
 
-impl Signer {
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Issues certificates with a key in a file.
+struct Authority {
+    key: PathBuf,
+    certificate: PathBuf,
+}
+
+impl Authority {
     #[track_caller]
-    fn generate(folder: &Path, name: &str, options: &[&str]) -> Self {
+    fn generate(folder: &Path, name: &str, issuer: Option<&Self>) -> Self {
         let [key, certificate] = ["key", "pem"].map(|suffix| folder.join(format!("{name}.{suffix}")));
         let mut command = capped(30, "openssl");
         command.args(["req", "-x509", "-newkey", "rsa:2048", "-noenc", "-days", "3650"]);
-        command.args(["-subj", &format!("/CN={name} of a test")]).args(options);
+        command.args(["-subj", &format!("/CN={name} of a test")]);
+        if let Some(issuer) = issuer {
+            command.arg("-CA").arg(&issuer.certificate).arg("-CAkey").arg(&issuer.key);
+        }
         run(command.arg("-keyout").arg(&key).arg("-out").arg(&certificate)).succeeded();
-        Self { key, certificate, chain: None }
+        Self { key, certificate }
     }
 
+    /// Issues the certificate that NAME.csr in the folder asks for.
     #[track_caller]
-    fn issue(&self, folder: &Path, name: &str, options: &[&str]) -> Self {
-        let [key, certificate] = [&self.key, &self.certificate].map(|path| path.to_str().unwrap());
-        let options = [options, &["-CA", certificate, "-CAkey", key]].concat();
-        Self::generate(folder, name, &options)
+    fn issue(&self, folder: &Path, name: &str) -> PathBuf {
+        let [request, certificate] = ["csr", "pem"].map(|suffix| folder.join(format!("{name}.{suffix}")));
+        let mut command = capped(30, "openssl");
+        command.args(["x509", "-req", "-days", "3650", "-in"]).arg(request).arg("-CA").arg(&self.certificate);
+        run(command.arg("-CAkey").arg(&self.key).arg("-out").arg(&certificate)).succeeded();
+        certificate
     }
-}
-
-/// Makes a copy of a program with one more signature. Whatever signs programs stands here alone.
-#[track_caller]
-fn sign_efi(signer: &Signer, program: &Path, copy: &Path) {
-    let mut command = capped(30, "sbsign");
-    command.arg("--key").arg(&signer.key).arg("--cert").arg(&signer.certificate);
-    if let Some(certificate) = &signer.chain {
-        command.arg("--addcert").arg(certificate);
-    }
-    run(command.arg("--output").arg(copy).arg(program)).succeeded();
-}
-
-/// Fills a folder with PK.auth, KEK.auth, db.auth and dbx.auth, each signed by the key above it. dbx has a certificate
-/// and the hash of a program.
-#[track_caller]
-fn make_variables(keys: &Keys, revoked_program: &Path, folder: &Path) {
-    fs::create_dir(folder).unwrap();
-    let list = |variable: &str, certificates: &[&Signer], programs: &[&Path]| {
-        let lists = certificates
-            .iter()
-            .map(|signer| ("cert-to-efi-sig-list", signer.certificate.as_path()))
-            .chain(programs.iter().map(|program| ("hash-to-efi-sig-list", *program)));
-        let part = folder.join("part.esl");
-        let list: Vec<u8> = lists
-            .flat_map(|(maker, of)| {
-                let mut command = capped(30, maker);
-                if maker == "cert-to-efi-sig-list" {
-                    command.args(["-g", OWNER]);
-                }
-                run(command.arg(of).arg(&part)).succeeded();
-                fs::read(&part).unwrap()
-            })
-            .collect();
-        fs::write(folder.join(format!("{variable}.esl")), list).unwrap();
-    };
-    list("PK", &[&keys.pk], &[]);
-    list("KEK", &[&keys.kek], &[]);
-    list("db", &[&keys.db, &keys.authority, &keys.revoked], &[]);
-    list("dbx", &[&keys.revoked], &[revoked_program]);
-    for (variable, signer) in [("PK", &keys.pk), ("KEK", &keys.pk), ("db", &keys.kek), ("dbx", &keys.kek)] {
-        sign_variable(variable, signer, folder, &format!("{variable}.auth"));
-    }
-}
-
-/// Signs the list of a variable, VARIABLE.esl in the folder. Whatever signs variables stands here alone.
-///
-/// What OVMF (2022.11) wants: SignedData without ContentInfo around it, SHA-256, RSA PKCS#1 v1.5, the signer's certificate
-/// inside, nothing behind it; of the time nothing but date and time of day, and later than the last; in PK, KEK, db and
-/// dbx no certificate whose key is not RSA.
-#[track_caller]
-fn sign_variable(variable: &str, signer: &Signer, folder: &Path, name: &str) {
-    let mut command = capped(30, "sign-efi-sig-list");
-    command.args(["-g", OWNER, "-k"]).arg(&signer.key).arg("-c").arg(&signer.certificate).arg(variable);
-    run(command.arg(folder.join(format!("{variable}.esl"))).arg(folder.join(name))).succeeded();
 }

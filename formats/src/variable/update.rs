@@ -1,4 +1,8 @@
 //! A signed update of a variable (UEFI, section 8.2.2).
+//!
+//! EDK II (OVMF 2022.11) is stricter than the specification: it takes SignedData without ContentInfo around it, SHA-256
+//! alone, RSA by PKCS #1 v1.5 alone, a signer named by issuer and serial number whose certificate is inside, nothing
+//! behind the DER, and in PK, KEK, db and dbx no certificate whose key is not RSA.
 
 use std::time::Duration;
 
