@@ -249,6 +249,12 @@ fn a_certificate_is_found_after_text_and_before_others() {
     let (first, second) = (key.certificate(Profile::Module), key.certificate(Profile::Efi));
     let file = format!("Certificate of Example\n{}{}", first.to_pem().unwrap(), second.to_pem().unwrap());
     assert_eq!(Certificate::parse(file.as_bytes()).unwrap(), first);
+    assert_eq!(Certificate::parse_all(first.as_der()).unwrap(), [first.clone()]);
+    assert_eq!(Certificate::parse_all(file.as_bytes()).unwrap(), [first, second]);
+    // One that is damaged is not passed over.
+    let damaged = file.replacen("-----BEGIN CERTIFICATE-----\nMII", "-----BEGIN CERTIFICATE-----\nMIA", 1);
+    assert!(damaged != file && Certificate::parse_all(damaged.as_bytes()).is_err());
+    assert!(matches!(Certificate::parse_all(b"none"), Err(Error::NotACertificate(_))));
 }
 
 #[test]

@@ -188,7 +188,11 @@ fn a_kernel_in_a_gzip_file_is_signed_inside() {
 
 #[test]
 fn what_cannot_be_signed_stays_as_it_was_and_the_reason_is_told() {
-    let house = House::builder().key("k", Algorithm::Rsa2048).key("ed", Algorithm::Ed25519).start();
+    let house = House::builder()
+        .key("k", Algorithm::Rsa2048)
+        .key("ed", Algorithm::Ed25519)
+        .key("bare", Algorithm::P256)
+        .start();
     house.x509("k", "efi");
     let cut =
         Path::new(SYSTEMD_BOOT.0).is_file().then(|| fs::read(SYSTEMD_BOOT.0).unwrap()[..0x4000].to_vec());
@@ -203,6 +207,9 @@ fn what_cannot_be_signed_stays_as_it_was_and_the_reason_is_told() {
         "text",
         "no image, but long enough for a header of MS-DOS, which is what all of them begin with\n",
     );
+    let said = house.chancery(&["sign", "efi", "--key", "bare", "text"]).failed(1).stderr;
+    assert!(said.contains("no x509 certificate is stored with key `bare`"), "{said}");
+    assert!(said.contains("--profile efi"), "{said}");
     for (arguments, code, why) in [
         (&["sign", "efi", "--key", "k", "text"][..], 5, "this is no PE image: it does not begin with MZ"),
         (&["sign", "efi", "--key", "k", "none.efi"], 1, "none.efi: cannot read: no such file or directory"),

@@ -64,7 +64,12 @@ pub(crate) async fn run(global: &Global, args: SignEfi, terminal: &Terminal) -> 
             belongs(&certificate, &key, &path.display().to_string())?;
             certificate
         }
-        None => key.x509(&client).await?.ok_or_else(|| no_certificate(&key.name, CertificateKind::X509))?,
+        None => key.x509(&client).await?.ok_or_else(|| {
+            no_certificate(&key.name, CertificateKind::X509).hint(format!(
+                "the operator makes it with `chancery x509 self-sign {} --subject \"CN=...\" --profile efi`",
+                key.name
+            ))
+        })?,
     };
     let mut chain = Vec::new();
     for path in &args.chain {
