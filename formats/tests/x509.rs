@@ -249,7 +249,7 @@ fn a_certificate_is_found_after_text_and_before_others() {
     let (first, second) = (key.certificate(Profile::Module), key.certificate(Profile::Efi));
     let file = format!("Certificate of Example\n{}{}", first.to_pem().unwrap(), second.to_pem().unwrap());
     assert_eq!(Certificate::parse(file.as_bytes()).unwrap(), first);
-    assert_eq!(Certificate::parse_all(first.as_der()).unwrap(), [first.clone()]);
+    assert_eq!(Certificate::parse_all(first.as_der()).unwrap(), std::slice::from_ref(&first));
     assert_eq!(Certificate::parse_all(file.as_bytes()).unwrap(), [first, second]);
     // One that is damaged is not passed over.
     let damaged = file.replacen("-----BEGIN CERTIFICATE-----\nMII", "-----BEGIN CERTIFICATE-----\nMIA", 1);

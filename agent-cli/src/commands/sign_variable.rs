@@ -51,8 +51,8 @@ pub(crate) async fn run(global: &Global, args: SignVariable, terminal: &Terminal
     let signer = Signer::new(client, args.key, Format::Efi, global.build_id.as_deref());
     let input = Input::Digest(pending.digest().clone());
     let raw = signer.sign_input(Artifact::named(&name), pending.scheme(), &input).await?;
-    let signed = pending.finish(&raw).map_err(|error| failure(&error))?;
-    output::deliver(&args.output, &signed, terminal)?;
+    let bytes = pending.finish(&raw).map_err(|error| failure(&error))?;
+    output::deliver(&args.output, &bytes, terminal)?;
     let (variable, entries) = (args.variable, update.entries.len());
     let what = match (args.remove, args.append) {
         (true, _) => format!("removal of {variable} signed"),
@@ -84,12 +84,22 @@ fn update(args: &SignVariable) -> Result<Update, Failure> {
 
 fn image(path: &Path) -> Result<Entry, Failure> {
     let mut file = File::open(path).map_err(|error| Failure::file("read", path, &error))?;
-    let image = Image::read(&mut file);
-    let digest = image.and_then(|image| pe::digest(&image, &mut file, Hash::Sha256));
-    digest.map(Entry::Image).map_err(|error| {
-        Failure::new(Exit::BadArtifact, format!("{}: {}", path.display(), chain(&error)))
-            .hint("name a PE image, such as a .efi file")
-    })
+    let bad = |why: String, hint: &str| {
+        Failure::new(Exit::BadArtifact, format!("{}: {why}", path.display())).hint(hint)
+    };
+    let no_image = |error: pe::Error| bad(chain(&error), "name a PE image, such as a .efi file");
+    let image = Image::read(&mut file).map_err(no_image)?;
+    let length = file.metadata().map_err(|error| Failure::file("read", path, &error))?.len();
+    if image.entries().next().is_none() && !length.is_multiple_of(8) {
+        // A signature covers zeros up to a multiple of 8 bytes, which firmware does not see while they are not there.
+        return Err(bad(
+            format!(
+                "has {length} bytes, no multiple of 8: firmware hashes it in one way now, and in another when it is signed"
+            ),
+            "name the signed image, or the hash that the firmware tells, with --add-hash",
+        ));
+    }
+    pe::digest(&image, &mut file, Hash::Sha256).map(Entry::Image).map_err(no_image)
 }
 
 fn failure(error: &Error) -> Failure {

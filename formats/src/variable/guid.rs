@@ -13,14 +13,16 @@ pub struct Guid([u8; 16]);
 pub struct NotAGuid;
 
 impl Guid {
-    /// From its fields as they are written: the first three are numbers, and the last is a row of bytes.
-    pub(super) const fn new(first: u32, second: u16, third: u16, rest: [u8; 8]) -> Self {
-        let (first, second, third) = (first.to_le_bytes(), second.to_le_bytes(), third.to_le_bytes());
-        let [a, b, c, d, e, f, g, h] = rest;
-        Self([
-            first[0], first[1], first[2], first[3], second[0], second[1], third[0], third[1], a, b, c, d, e,
-            f, g, h,
-        ])
+    /// From its digits as they are written.
+    pub(super) const fn new(digits: u128) -> Self {
+        let written = digits.to_be_bytes();
+        let mut stored = [0; 16];
+        let mut at = 0;
+        while at < written.len() {
+            stored[ORDER[at]] = written[at];
+            at += 1;
+        }
+        Self(stored)
     }
 
     /// As it is stored.
@@ -29,7 +31,7 @@ impl Guid {
     }
 }
 
-/// Where the bytes of the text stand.
+/// Where each byte of the text is stored: the first three fields are numbers, the last is a row of bytes.
 const ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
 
 impl FromStr for Guid {
@@ -70,10 +72,7 @@ mod tests {
         let guid: Guid = text.parse().unwrap();
         assert_eq!(guid.as_bytes(), b"\x61\xdf\xe4\x8b\xca\x93\xd2\x11\xaa\x0d\x00\xe0\x98\x03\x2b\x8c");
         assert_eq!(guid.to_string(), text);
-        assert_eq!(
-            guid,
-            Guid::new(0x8be4_df61, 0x93ca, 0x11d2, [0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c])
-        );
+        assert_eq!(guid, Guid::new(0x8be4df61_93ca_11d2_aa0d_00e098032b8c));
         for bad in
             ["", "8be4df61", "8be4df6193ca11d2aa0d00e098032b8c", "8be4df61-93ca-11d2-aa0d-00e098032b8", "x"]
         {

@@ -5,10 +5,9 @@ use std::fmt;
 use super::Guid;
 
 /// EFI_GLOBAL_VARIABLE (UEFI, section 3.3).
-const GLOBAL: Guid = Guid::new(0x8be4_df61, 0x93ca, 0x11d2, [0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c]);
+const GLOBAL: Guid = Guid::new(0x8be4df61_93ca_11d2_aa0d_00e098032b8c);
 /// EFI_IMAGE_SECURITY_DATABASE_GUID (UEFI, section 32.6.1).
-const IMAGE_SECURITY: Guid =
-    Guid::new(0xd719_b2cb, 0x3d3a, 0x4596, [0xa3, 0xbc, 0xda, 0xd0, 0x0e, 0x67, 0x65, 0x6f]);
+const IMAGE_SECURITY: Guid = Guid::new(0xd719b2cb_3d3a_4596_a3bc_dad00e67656f);
 
 /// The variables of Secure Boot (UEFI, sections 3.3 and 32.4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

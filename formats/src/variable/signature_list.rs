@@ -6,10 +6,10 @@ use super::{Error, Guid};
 use crate::x509::Certificate;
 
 /// EFI_CERT_X509_GUID, EFI_CERT_SHA256_GUID, EFI_CERT_SHA384_GUID and EFI_CERT_SHA512_GUID.
-const X509: Guid = Guid::new(0xa5c0_59a1, 0x94e4, 0x4aa7, [0x87, 0xb5, 0xab, 0x15, 0x5c, 0x2b, 0xf0, 0x72]);
-const SHA256: Guid = Guid::new(0xc1c4_1626, 0x504c, 0x4092, [0xac, 0xa9, 0x41, 0xf9, 0x36, 0x93, 0x43, 0x28]);
-const SHA384: Guid = Guid::new(0xff3e_5307, 0x9fd0, 0x48c9, [0x85, 0xf1, 0x8a, 0xd5, 0x6c, 0x70, 0x1e, 0x01]);
-const SHA512: Guid = Guid::new(0x093e_0fae, 0xa6c4, 0x4f50, [0x9f, 0x1b, 0xd4, 0x1e, 0x2b, 0x89, 0xc1, 0x9a]);
+const X509: Guid = Guid::new(0xa5c059a1_94e4_4aa7_87b5_ab155c2bf072);
+const SHA256: Guid = Guid::new(0xc1c41626_504c_4092_aca9_41f936934328);
+const SHA384: Guid = Guid::new(0xff3e5307_9fd0_48c9_85f1_8ad56c701e01);
+const SHA512: Guid = Guid::new(0x093e0fae_a6c4_4f50_9f1b_d41e2b89c19a);
 
 /// SignatureType, SignatureListSize, SignatureHeaderSize, SignatureSize.
 const HEADER: usize = 16 + 3 * 4;

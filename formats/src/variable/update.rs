@@ -19,7 +19,7 @@ const ATTRIBUTES: u32 = 0x01 | 0x02 | 0x04 | 0x20;
 /// EFI_VARIABLE_APPEND_WRITE.
 const APPEND_WRITE: u32 = 0x40;
 /// EFI_CERT_TYPE_PKCS7_GUID.
-const PKCS7: Guid = Guid::new(0x4aaf_d29d, 0x68df, 0x49ee, [0x8a, 0xa9, 0x34, 0x7d, 0x37, 0x56, 0x65, 0xa7]);
+const PKCS7: Guid = Guid::new(0x4aafd29d_68df_49ee_8aa9_347d375665a7);
 /// WIN_CERTIFICATE's wRevision, and WIN_CERT_TYPE_EFI_GUID (UEFI, section 32.2.4).
 const REVISION: u16 = 0x0200;
 const TYPE_GUID: u16 = 0x0ef1;
