@@ -18,7 +18,7 @@ pub fn schedule_as_batch() -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// The policy of this thread as /proc tells it: field 41 of `stat` (proc_pid_stat(5)).
+    /// The policy of this thread as `/proc` tells it: field 41 of `stat`, see proc(5).
     fn current() -> i32 {
         let stat = std::fs::read_to_string("/proc/thread-self/stat").expect("/proc");
         let (_, behind_name) = stat.rsplit_once(')').expect("a name");
