@@ -101,13 +101,15 @@ fn firmware_takes_variables_from_those_alone_who_may_write_them() {
     let keys = Keys::generate();
     machine.insert(1, &machine.steps());
     let variables = machine.path("variables");
-    keys.sign_variables(&machine.hello(), &variables);
+    let revoked = machine.path("revoked.efi");
+    keys.sign_program(&keys.db, &machine.hello(), &revoked);
+    keys.sign_variables(&revoked, &variables);
     // The same entries, signed by who may not.
     for variable in ["PK", "KEK", "db", "dbx"] {
         let file = variables.join(format!("{variable}-by-stranger.auth"));
-        keys.sign_variable(variable, &keys.stranger, &machine.hello(), &file);
+        keys.sign_variable(variable, &keys.stranger, &revoked, &file);
     }
-    keys.sign_variable("KEK", &keys.kek, &machine.hello(), &variables.join("KEK-by-KEK.auth"));
+    keys.sign_variable("KEK", &keys.kek, &revoked, &variables.join("KEK-by-KEK.auth"));
     // The right signature over something else.
     let mut changed = fs::read(variables.join("dbx.auth")).unwrap();
     *changed.last_mut().unwrap() ^= 1;
