@@ -5,6 +5,7 @@
     reason = "a flag of the command line is a bool until its command reads it"
 )]
 
+mod cms;
 mod efi;
 mod module;
 mod sign;
@@ -20,6 +21,7 @@ use clap::{ArgGroup, Parser, Subcommand};
 
 use crate::commands::integrate;
 
+pub(crate) use cms::{SignCms, VerifyCms};
 pub(crate) use efi::{
     AttachCommand, AttachEfi, ShowCommand, ShowEfi, SignEfi, UnsignCommand, UnsignEfi, VerifyEfi,
 };
@@ -260,6 +262,12 @@ pub(crate) enum VerifyCommand {
     /// its `db`; dates of certificates do not count. The firmware is the judge of an image, and sbverify before it; this
     /// is a convenience.
     Efi(VerifyEfi),
+    /// Verify CMS signatures over files
+    ///
+    /// A FILE beside which FILE.p7s stands is verified with that detached signature; any other FILE has to be a signature that
+    /// holds its file. The signer has to be among the certificates, or issued by one of them; dates of certificates do not
+    /// count. `openssl cms -verify` is the judge; this is a convenience.
+    Cms(VerifyCms),
 }
 
 /// Where the certificates come from.
@@ -371,6 +379,10 @@ mod tests {
             "chancery show efi grubx64.efi",
             "chancery unsign efi a.efi b.efi",
             "chancery attach efi --replace sig.p7 linux.efi",
+            "chancery sign cms --key firmware --cades --chain ca.pem --armor image.bin",
+            "chancery sign cms --key verity --pkcs7 --no-attributes --no-certificates -o - -",
+            "chancery verify cms --cert firmware.pem --signature image.p7s image.bin",
+            "chancery verify cms --key firmware -o image.bin image.bin.p7m",
             "chancery verify openpgp --key release SHA256SUMS",
             "chancery audit verify /var/log/chancery",
             "chancery status --watch 5 --admin-socket /tmp/s",

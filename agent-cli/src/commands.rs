@@ -14,6 +14,7 @@ pub(crate) mod man;
 mod reload;
 mod self_sign;
 mod show_efi;
+mod sign_cms;
 mod sign_efi;
 mod sign_module;
 pub(crate) mod sign_openpgp;
@@ -21,6 +22,7 @@ mod sign_rpm;
 mod sign_ssh;
 mod sign_variable;
 mod status;
+mod verify_cms;
 mod verify_efi;
 mod verify_module;
 mod verify_openpgp;
@@ -51,8 +53,10 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Exit, Failure
         Command::Sign(SignCommand::Rpm(args)) => sign_rpm::run(global, args, terminal).await,
         Command::Sign(SignCommand::Ssh(args)) => sign_ssh::run(global, args, terminal).await,
         Command::Sign(SignCommand::Module(args)) => sign_module::run(global, args, terminal).await,
+        Command::Sign(SignCommand::Cms(args)) => sign_cms::run(global, args, terminal).await,
         Command::Sign(SignCommand::Efi(args)) => sign_efi::run(global, args, terminal).await,
         Command::Sign(SignCommand::EfiVariable(args)) => sign_variable::run(global, args, terminal).await,
+        Command::Verify(VerifyCommand::Cms(args)) => verify_cms::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Efi(args)) => verify_efi::run(global, args, terminal).await,
         Command::Show(ShowCommand::Efi(args)) => show_efi::run(&args, terminal),
         Command::Unsign(UnsignCommand::Efi(args)) => edit_efi::unsign(args, terminal).await,

@@ -7,6 +7,7 @@
 mod args;
 mod checkpoint;
 mod clock;
+mod cms;
 mod commands;
 mod daemon;
 mod efi;

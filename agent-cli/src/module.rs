@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use chancery_formats::cms;
 use chancery_formats::module::{Compression, Error, Module, Signed};
 use chancery_formats::x509::Certificate;
 
@@ -102,9 +103,10 @@ pub(crate) fn failure(path: &Path, error: &Error) -> Failure {
         Error::TooLarge(_) => told(Exit::BadArtifact),
         Error::Algorithm(_) => told(Exit::Refused)
             .hint("`chancery key generate NAME --algorithm rsa4096 --format module` makes one"),
-        Error::WrongSignature(_) => {
+        Error::Cms(cms::Error::WrongSignature(_)) => {
             told(Exit::Failed).hint("does the certificate belong to the key that signed?")
         }
+        Error::Cms(cms::Error::NoKeyIdentifier) => told(Exit::Failed).hint("sign without -k"),
         Error::Changed => told(Exit::Failed).hint("sign it again when nobody writes to it"),
         _ => told(Exit::Failed),
     }

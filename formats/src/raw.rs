@@ -31,11 +31,7 @@ impl Input {
     /// What `scheme` takes of a message that is at hand.
     pub fn of(scheme: Scheme, message: Vec<u8>) -> Result<Self, Error> {
         let Some(hash) = scheme.hash() else { return Ok(Self::Message(message)) };
-        let cannot = |source: sequoia_openpgp::anyhow::Error| Error::Library(source.into());
-        let mut context = hash_algorithm(hash).context().map_err(cannot)?.for_digest();
-        context.update(&message);
-        let digest = context.into_digest().map_err(cannot)?;
-        Ok(Self::Digest(Digest::new(hash, digest).map_err(|error| Error::Library(error.into()))?))
+        digest(hash, &message).map(Self::Digest)
     }
 
     fn bytes(&self) -> &[u8] {
@@ -44,6 +40,15 @@ impl Input {
             Self::Message(message) => message,
         }
     }
+}
+
+/// The digest of bytes that are at hand.
+pub(crate) fn digest(hash: Hash, bytes: &[u8]) -> Result<Digest, Error> {
+    let cannot = |source: sequoia_openpgp::anyhow::Error| Error::Library(source.into());
+    let mut context = hash_algorithm(hash).context().map_err(cannot)?.for_digest();
+    context.update(bytes);
+    let digest = context.into_digest().map_err(cannot)?;
+    Digest::new(hash, digest).map_err(|error| Error::Library(error.into()))
 }
 
 /// A raw signature is not what it should be.

@@ -10,6 +10,7 @@ use std::io::{self, Cursor, Write};
 
 use bytes::BytesMut;
 use chancery_audit::Verifier;
+use chancery_formats::cms::file as cms;
 use chancery_formats::module::{self, Compression, Module};
 use chancery_formats::openpgp::{Certificate, verify_detached, verify_message};
 use chancery_formats::pe::{self, Entry, Existing, Image};
@@ -22,7 +23,7 @@ use chancery_protocol::{Hash, KeyName, Message, PublicKey, admin, agent, hello};
 pub type Decode = fn(&[u8]);
 
 /// The decoders, with the names of their targets and of their folders in `fuzz/seeds`.
-pub const DECODERS: [(&str, Decode); 19] = [
+pub const DECODERS: [(&str, Decode); 20] = [
     ("frame", frame),
     ("hello", hello),
     ("agent_request", agent_request),
@@ -42,6 +43,7 @@ pub const DECODERS: [(&str, Decode); 19] = [
     ("module_compressed", module_compressed),
     ("pe", pe),
     ("pe_signature", pe_signature),
+    ("cms", cms),
 ];
 
 /// A stream of frames, as a socket hands it over; written again, they are the bytes that were read.
@@ -261,6 +263,25 @@ pub fn pe_signature(data: &[u8]) {
     let all = pe::signatures(&again, &mut file).unwrap_or_default();
     assert!(all.iter().flatten().all(|one| one.matches) && all.len() == 1, "the signature is not listed");
     assert!(pe::verify(&again, &mut file, &[]).is_err(), "a signature by nobody is good");
+}
+
+/// A CMS signature, with its file or without, as text or not.
+pub fn cms(data: &[u8]) {
+    let text = cms::of_text(data);
+    let data = text.as_deref().unwrap_or(data);
+    let Ok(opened) = cms::open(&mut Cursor::new(data)) else { return };
+    let file = opened.content.clone().map_or(&b""[..], |place| &data[at(place.start)..at(place.end)]);
+    if opened.content.is_some() {
+        let Ok(content) = cms::Content::read(Hash::Sha256, file) else { panic!("bytes cannot be read") };
+        let mut again = Vec::new();
+        let enclosed = cms::enclose(&opened.cms, &content, file, &mut again);
+        assert!(enclosed.is_ok() && again == data, "a file that was taken out does not fit in again");
+    } else {
+        assert!(opened.cms == data, "a signature without a file changes");
+    }
+    let Ok(signature) = cms::Signature::decode(&opened.cms) else { return };
+    let Ok(content) = cms::Content::read(signature.hash(), file) else { panic!("bytes cannot be read") };
+    assert!(signature.verify(&content, &[]).is_err(), "a signature by nobody is good");
 }
 
 /// The image that the seeds of `pe_signature` are over.

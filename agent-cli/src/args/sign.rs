@@ -6,6 +6,7 @@ use chancery_formats::ssh::{MessageHash, Namespace};
 use chancery_protocol::{Hash, KeyName};
 use clap::{ArgGroup, Subcommand};
 
+use super::cms::SignCms;
 use super::efi::SignEfi;
 use super::module::SignModule;
 use super::values::{self, Input, Output};
@@ -48,6 +49,11 @@ pub(crate) enum SignCommand {
     /// What is written (`.auth`) goes to the firmware by efi-updatevar, by its own setup, or by systemd-boot from
     /// loader/keys. While there is no PK, the firmware takes any.
     EfiVariable(SignVariable),
+    /// Sign files with CMS (PKCS#7): firmware, images, root hashes, whatever `openssl cms` verifies
+    ///
+    /// Without FILE, the standard input is signed to the standard output. A signature is written beside the file, to FILE.p7s,
+    /// or around it, to FILE.p7m. fs-verity and dm-verity in the Linux kernel want it without attributes and certificates.
+    Cms(SignCms),
 }
 
 #[derive(Debug, clap::Args)]

@@ -29,8 +29,9 @@ macro_rules! page {
     };
 }
 
-const PAGES: [Page; 15] = [
+const PAGES: [Page; 16] = [
     page!("apt", "repositories for apt: InRelease and Release.gpg"),
+    page!("cms", "files with CMS (PKCS#7) signatures, as openssl makes them; fs-verity and dm-verity"),
     page!("createrepo", "createrepo_c's repomd.xml, and SHA256SUMS"),
     page!("debsign", "Debian source packages and changes: debsign, dpkg-buildpackage"),
     page!("debsigs", "signatures inside Debian packages"),

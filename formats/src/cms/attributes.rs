@@ -82,13 +82,22 @@ impl Attributes {
         Some(time.to_unix_duration().as_secs())
     }
 
+    /// Whether there is an attribute `oid`, however many values it has.
+    pub(crate) fn has(&self, oid: ObjectIdentifier) -> bool {
+        self.named(oid).next().is_some()
+    }
+
     /// The one value of the one attribute `oid`.
-    fn value(&self, oid: ObjectIdentifier) -> Option<Any> {
-        let attributes = self.0.0.iter().map(Any::decode_as::<Attribute>);
-        let mut found = attributes.filter_map(Result::ok).filter(|attribute| attribute.oid == oid);
+    pub(crate) fn value(&self, oid: ObjectIdentifier) -> Option<Any> {
+        let mut found = self.named(oid);
         let (Some(attribute), None) = (found.next(), found.next()) else { return None };
         let mut values = attribute.values.0.into_iter();
         let (Some(value), None) = (values.next(), values.next()) else { return None };
         Some(value)
+    }
+
+    fn named(&self, oid: ObjectIdentifier) -> impl Iterator<Item = Attribute> {
+        let attributes = self.0.0.iter().map(Any::decode_as::<Attribute>);
+        attributes.filter_map(Result::ok).filter(move |attribute| attribute.oid == oid)
     }
 }

@@ -3,28 +3,29 @@
 //! The structures are written and read as they lie there, byte for byte: certificates keep their own DER, and signed
 //! attributes the order in which they were signed.
 
-#[cfg(feature = "pe")]
 mod attributes;
 mod error;
-#[cfg(feature = "pe")]
+pub mod file;
 mod sign;
-#[cfg(feature = "pe")]
 mod signed_data;
-#[cfg(feature = "pe")]
+mod signer_id;
+mod signing_certificate;
+mod trust;
 mod verify;
 
-use chancery_protocol::{Algorithm, Hash};
-use cms::cert::IssuerAndSerialNumber;
+use chancery_protocol::{Algorithm, Hash, Scheme};
 use der::asn1::{AnyRef, ObjectIdentifier};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
-use crate::x509::{Certificate, RSA_ENCRYPTION, ecdsa_with};
+use crate::x509::{ED25519, RSA_ENCRYPTION, ecdsa_with};
 
 pub use error::{Error, VerifyError};
-#[cfg(feature = "pe")]
+pub use sign::Form;
+pub use signer_id::SignerId;
 pub(crate) use {
     attributes::{Attribute, Attributes},
-    sign::{Content, Pending, prepare, prepare_over},
+    sign::{Pending, Signer},
+    trust::{anchor, embedded},
     verify::Signature,
 };
 
@@ -47,18 +48,22 @@ pub(crate) fn hash_named(oid: ObjectIdentifier) -> Option<Hash> {
     Hash::ALL.iter().copied().find(|&hash| digest_oid(hash) == oid)
 }
 
-/// How CMS names a signature: ECDSA with its hash (RFC 5758, section 3.2), RSA without (RFC 3370, section 3.2).
+/// How keys sign in CMS: RSA by PKCS#1 v1.5, and Ed25519 without a digest (RFC 8419, section 3).
+pub const fn scheme(algorithm: Algorithm, hash: Hash) -> Scheme {
+    match algorithm {
+        Algorithm::Ed25519 => Scheme::Ed25519,
+        _ => Scheme::over_digest(algorithm, hash),
+    }
+}
+
+/// How CMS names a signature: ECDSA with its hash (RFC 5758, section 3.2), RSA without (RFC 3370, section 3.2), Ed25519
+/// (RFC 8419, section 2.2).
 pub(crate) fn signature_algorithm(algorithm: Algorithm, hash: Hash) -> AlgorithmIdentifierOwned {
     match algorithm {
         Algorithm::P256 | Algorithm::P384 | Algorithm::P521 => {
             AlgorithmIdentifierOwned { oid: ecdsa_with(hash), parameters: None }
         }
+        Algorithm::Ed25519 => AlgorithmIdentifierOwned { oid: ED25519, parameters: None },
         _ => AlgorithmIdentifierOwned { oid: RSA_ENCRYPTION, parameters: Some(AnyRef::NULL.into()) },
     }
-}
-
-/// The name of `certificate` (RFC 5652, section 10.2.4).
-pub(crate) fn issuer_and_serial_number(certificate: &Certificate) -> IssuerAndSerialNumber {
-    let said = certificate.parsed().tbs_certificate();
-    IssuerAndSerialNumber { issuer: said.issuer().clone(), serial_number: said.serial_number().clone() }
 }

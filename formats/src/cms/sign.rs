@@ -1,7 +1,4 @@
 //! A signature over content, by signed attributes or without, in its two phases.
-//!
-//! Versions and parameters are those of PKCS#7 (RFC 2315), which Authenticode is written in: version 1 throughout, and
-//! NULL behind digest algorithms, where CMS would have nothing (RFC 5754, section 2).
 
 use chancery_protocol::{Algorithm, Digest, Hash, PublicKey, Scheme};
 use cms::content_info::{CmsVersion, ContentInfo};
@@ -12,24 +9,31 @@ use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use super::error::library;
 use super::signed_data::{SetOf, SignedData, SignerInfo};
-use super::{
-    Attribute, Attributes, DATA, Error, SIGNED_DATA, digest_oid, issuer_and_serial_number,
-    signature_algorithm,
-};
+use super::{Attributes, DATA, Error, SIGNED_DATA, SignerId, digest_oid, scheme, signature_algorithm};
 use crate::raw::{self, Input};
 use crate::x509::Certificate;
 
-/// What is signed.
+/// Which specification a signature is written by. Verifiers read both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Form {
+    /// CMS (RFC 5652), as OpenSSL's `cms` writes it: nothing behind the names of digest algorithms (RFC 5754, section 2), and
+    /// version 3 where the kind of content or the signer's name asks for it.
+    #[default]
+    Cms,
+    /// PKCS#7 (RFC 2315), as Authenticode and OpenSSL's `smime` write it: NULL behind them, and version 1.
+    Pkcs7,
+}
+
+/// Who signs, and how that is written down.
 #[derive(Debug, Clone)]
-pub(crate) struct Content {
-    /// What kind of content it is.
-    pub(crate) kind: ObjectIdentifier,
-    /// The content itself.
-    pub(crate) value: Any,
-    /// Further attributes that the kind wants.
-    pub(crate) attributes: Vec<Attribute>,
-    /// When it is signed, in seconds since 1970, if that is to be told.
-    pub(crate) signing_time: Option<u64>,
+pub(crate) struct Signer<'a> {
+    pub(crate) certificate: &'a Certificate,
+    /// The certificates that the signature holds, in their order.
+    pub(crate) embedded: Vec<&'a Certificate>,
+    pub(crate) id: SignerId,
+    pub(crate) form: Form,
+    /// The hash of content and attributes.
+    pub(crate) hash: Hash,
 }
 
 /// A signature that lacks its value.
@@ -40,87 +44,86 @@ pub(crate) struct Pending {
     algorithm: Algorithm,
     input: Input,
     hash: Hash,
+    form: Form,
     signer: SignerIdentifier,
     attributes: Option<Attributes>,
     content: EncapsulatedContentInfo,
     certificates: Vec<Any>,
 }
 
-/// Prepares the signature over `content` and attributes by the key of `certificate`, which is embedded with its `chain`.
-pub(crate) fn prepare(
-    certificate: &Certificate,
-    chain: &[Certificate],
-    hash: Hash,
-    content: Content,
-) -> Result<Pending, Error> {
-    let what = "write what is to be signed";
-    let algorithm = algorithm_of(certificate)?;
-    let scheme = Scheme::over_digest(algorithm, hash);
-    // Of the content its octets are hashed, without tag and length (RFC 5652, section 5.4).
-    let message_digest = match Input::of(scheme, content.value.value().to_vec())? {
-        Input::Digest(digest) => digest,
-        Input::Message(_) => return Err(Error::Algorithm(algorithm)),
-    };
-    let Content { kind, value, attributes, signing_time } = content;
-    let attributes = Attributes::new(kind, &message_digest, signing_time, attributes)?;
-    let input = Input::of(scheme, attributes.message().map_err(library(what))?)?;
-    let content = EncapsulatedContentInfo { econtent_type: kind, econtent: Some(value) };
-    Ok(Pending { attributes: Some(attributes), ..pending(certificate, chain, hash, input, content)? })
-}
+impl<'a> Signer<'a> {
+    /// As Authenticode and UEFI want it: PKCS#7, with the signer's certificate and its `chain`. Firmware knows no Ed25519.
+    #[cfg(feature = "pe")]
+    pub(crate) fn of_firmware(
+        certificate: &'a Certificate,
+        chain: &'a [Certificate],
+        hash: Hash,
+    ) -> Result<Self, Error> {
+        if certificate.public_key().algorithm() == Some(Algorithm::Ed25519) {
+            return Err(Error::Algorithm(Algorithm::Ed25519));
+        }
+        let embedded = std::iter::once(certificate).chain(chain).collect();
+        Ok(Self { certificate, embedded, id: SignerId::IssuerAndSerialNumber, form: Form::Pkcs7, hash })
+    }
 
-/// Prepares the signature over `message`, which stands elsewhere, without attributes.
-pub(crate) fn prepare_over(
-    certificate: &Certificate,
-    chain: &[Certificate],
-    hash: Hash,
-    message: Vec<u8>,
-) -> Result<Pending, Error> {
-    let input = Input::of(Scheme::over_digest(algorithm_of(certificate)?, hash), message)?;
-    let content = EncapsulatedContentInfo { econtent_type: DATA, econtent: None };
-    pending(certificate, chain, hash, input, content)
-}
+    /// Prepares the signature over `attributes`, which are about content of `kind`; the signature holds what is given of it.
+    pub(crate) fn over_attributes(
+        &self,
+        kind: ObjectIdentifier,
+        content: Option<Any>,
+        attributes: Attributes,
+    ) -> Result<Pending, Error> {
+        let message = attributes.message().map_err(library("write what is to be signed"))?;
+        let input = Input::of(scheme(self.algorithm()?, self.hash), message)?;
+        let content = EncapsulatedContentInfo { econtent_type: kind, econtent: content };
+        Ok(Pending { attributes: Some(attributes), content, ..self.over(input)? })
+    }
 
-fn algorithm_of(certificate: &Certificate) -> Result<Algorithm, Error> {
-    // A certificate was read with a key that has an algorithm.
-    match certificate.public_key().algorithm().ok_or(raw::Error::Key)? {
-        Algorithm::Ed25519 => Err(Error::Algorithm(Algorithm::Ed25519)),
-        algorithm => Ok(algorithm),
+    /// Prepares the signature over data itself, which stands elsewhere.
+    pub(crate) fn over(&self, input: Input) -> Result<Pending, Error> {
+        let mut embedded = self.embedded.clone();
+        if self.form == Form::Cms {
+            // The order of DER (X.690, section 11.6); PKCS#7's users have the signer's first.
+            embedded.sort_by_key(|certificate| certificate.as_der());
+        }
+        let certificates = embedded.iter().map(|certificate| Any::from_der(certificate.as_der()));
+        Ok(Pending {
+            key: self.certificate.public_key().clone(),
+            algorithm: self.algorithm()?,
+            input,
+            hash: self.hash,
+            form: self.form,
+            signer: self.id.of(self.certificate).ok_or(Error::NoKeyIdentifier)?,
+            attributes: None,
+            content: EncapsulatedContentInfo { econtent_type: DATA, econtent: None },
+            certificates: certificates.collect::<Result<_, _>>().map_err(library("write certificates"))?,
+        })
+    }
+
+    /// A certificate was read with a key that has an algorithm.
+    fn algorithm(&self) -> Result<Algorithm, Error> {
+        Ok(self.certificate.public_key().algorithm().ok_or(raw::Error::Key)?)
     }
 }
 
-fn pending(
-    certificate: &Certificate,
-    chain: &[Certificate],
-    hash: Hash,
-    input: Input,
-    content: EncapsulatedContentInfo,
-) -> Result<Pending, Error> {
-    let certificates = std::iter::once(certificate).chain(chain);
-    let certificates = certificates.map(|certificate| Any::from_der(certificate.as_der()));
-    Ok(Pending {
-        key: certificate.public_key().clone(),
-        algorithm: algorithm_of(certificate)?,
-        input,
-        hash,
-        signer: SignerIdentifier::IssuerAndSerialNumber(issuer_and_serial_number(certificate)),
-        attributes: None,
-        content,
-        certificates: certificates.collect::<Result<_, _>>().map_err(library("write certificates"))?,
-    })
-}
-
 impl Pending {
-    /// The digest that is to be signed.
-    pub(crate) const fn digest(&self) -> Option<&Digest> {
+    /// What is to be signed.
+    pub(crate) const fn input(&self) -> &Input {
+        &self.input
+    }
+
+    /// The same, where the key signs digests.
+    #[cfg(feature = "pe")]
+    pub(crate) fn digest(&self) -> Result<&Digest, Error> {
         match &self.input {
-            Input::Digest(digest) => Some(digest),
-            Input::Message(_) => None,
+            Input::Digest(digest) => Ok(digest),
+            Input::Message(_) => Err(Error::Algorithm(self.algorithm)),
         }
     }
 
     /// How it is to be signed.
     pub(crate) const fn scheme(&self) -> Scheme {
-        Scheme::over_digest(self.algorithm, self.hash)
+        scheme(self.algorithm, self.hash)
     }
 
     /// The signature's DER, once `raw` has been checked against the certificate's key.
@@ -131,6 +134,7 @@ impl Pending {
     }
 
     /// The same as SignedData alone, without the ContentInfo around it.
+    #[cfg(feature = "variable")]
     pub(crate) fn finish_bare(self, raw: &[u8]) -> Result<Vec<u8>, Error> {
         self.signed_data(raw)?.to_der().map_err(library("write a signature"))
     }
@@ -139,10 +143,18 @@ impl Pending {
         let what = "write a signature";
         raw::verify(&self.key, self.scheme(), &self.input, raw)?;
         let value = raw::to_value(self.algorithm, raw).map_err(library(what))?;
-        let digest_alg =
-            AlgorithmIdentifierOwned { oid: digest_oid(self.hash), parameters: Some(AnyRef::NULL.into()) };
+        let parameters = match self.form {
+            Form::Cms => None,
+            Form::Pkcs7 => Some(AnyRef::NULL.into()),
+        };
+        let digest_alg = AlgorithmIdentifierOwned { oid: digest_oid(self.hash), parameters };
+        let signer_version = SignerId::used_by(&self.signer).version();
+        let version = match self.form {
+            Form::Cms if self.content.econtent_type != DATA => CmsVersion::V3,
+            Form::Cms | Form::Pkcs7 => signer_version,
+        };
         let signer = SignerInfo {
-            version: CmsVersion::V1,
+            version: signer_version,
             sid: self.signer,
             digest_alg: digest_alg.clone(),
             signed_attrs: self.attributes.map(|attributes| attributes.0),
@@ -151,10 +163,10 @@ impl Pending {
             unsigned_attrs: None,
         };
         Ok(SignedData {
-            version: CmsVersion::V1,
+            version,
             digest_algorithms: SetOf(vec![digest_alg]),
             encap_content_info: self.content,
-            certificates: Some(SetOf(self.certificates)),
+            certificates: (!self.certificates.is_empty()).then_some(SetOf(self.certificates)),
             crls: None,
             signer_infos: SetOf(vec![signer]),
         })

@@ -1,15 +1,16 @@
-//! A signature with signed attributes, as it is read and checked.
+//! A signature as it is read and checked.
 
-use chancery_protocol::{Hash, Scheme};
+use chancery_protocol::{Digest, Hash};
 use cms::content_info::{CmsVersion, ContentInfo};
 use cms::signed_data::SignerIdentifier;
 use der::asn1::ObjectIdentifier;
 use der::{Any, Decode, Encode};
-use x509_cert::ext::pkix::SubjectKeyIdentifier;
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use super::signed_data::{SignedData, SignerInfo};
-use super::{Attributes, SIGNED_DATA, VerifyError, hash_named, signature_algorithm};
+use super::{
+    Attributes, DATA, SIGNED_DATA, SignerId, VerifyError, hash_named, scheme, signature_algorithm, signer_id,
+};
 use crate::raw::{self, Input};
 use crate::x509::{Certificate, RSA_ENCRYPTION, rsa_with};
 
@@ -18,12 +19,12 @@ use crate::x509::{Certificate, RSA_ENCRYPTION, rsa_with};
 pub(crate) struct Signature {
     /// What kind of content it is over.
     pub(crate) content_type: ObjectIdentifier,
-    /// The content.
-    pub(crate) content: Any,
+    /// The content, if it holds it.
+    pub(crate) content: Option<Any>,
     /// The hash of content and attributes.
     pub(crate) hash: Hash,
-    /// What the signer says.
-    pub(crate) attributes: Attributes,
+    /// What the signer says, if anything; if not, the content itself was signed.
+    pub(crate) attributes: Option<Attributes>,
     signer: SignerIdentifier,
     certificates: Vec<Vec<u8>>,
     algorithm: AlgorithmIdentifierOwned,
@@ -31,7 +32,7 @@ pub(crate) struct Signature {
 }
 
 impl Signature {
-    /// Reads SignedData of one signer that holds its content.
+    /// Reads SignedData of one signer.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, VerifyError> {
         let bad = VerifyError::Malformed;
         let info = ContentInfo::from_der(bytes).map_err(|_| bad("is not CMS in DER (RFC 5652)"))?;
@@ -40,23 +41,21 @@ impl Signature {
         }
         let data: SignedData =
             info.content.decode_as().map_err(|_| bad("is not readable as CMS SignedData"))?;
-        let content =
-            data.encap_content_info.econtent.ok_or(bad("is over contents that it does not hold"))?;
         let mut signers = data.signer_infos.0.into_iter();
         let (Some(signer), None) = (signers.next(), signers.next()) else {
             return Err(bad("has not exactly one signer"));
         };
-        check_form(&data.digest_algorithms.0, data.version, &signer)?;
+        let content = data.encap_content_info;
+        check_form(&data.digest_algorithms.0, data.version, content.econtent_type, &signer)?;
         let hash = hash_named(signer.digest_alg.oid);
         let hash = hash.ok_or(bad("is over another digest than SHA-256, SHA-384 or SHA-512"))?;
-        let attributes = signer.signed_attrs.ok_or(bad("has no signed attributes"))?;
         let certificates = data.certificates.map(|set| set.0).unwrap_or_default();
         let certificates = certificates.iter().map(Encode::to_der).collect::<Result<_, _>>();
         Ok(Self {
-            content_type: data.encap_content_info.econtent_type,
-            content,
+            content_type: content.econtent_type,
+            content: content.econtent,
             hash,
-            attributes: Attributes(attributes),
+            attributes: signer.signed_attrs.map(Attributes),
             signer: signer.sid,
             certificates: certificates.map_err(|_| bad("has certificates that are too long"))?,
             algorithm: signer.signature_algorithm,
@@ -71,28 +70,17 @@ impl Signature {
 
     /// The same of a certificate whose key may be of any kind.
     pub(crate) fn names_parsed(&self, certificate: &x509_cert::Certificate) -> bool {
-        let said = certificate.tbs_certificate();
-        match &self.signer {
-            SignerIdentifier::IssuerAndSerialNumber(name) => {
-                name.issuer == *said.issuer() && name.serial_number == *said.serial_number()
-            }
-            SignerIdentifier::SubjectKeyIdentifier(identifier) => {
-                let own = said.get_extension::<SubjectKeyIdentifier>();
-                matches!(own, Ok(Some((_, own))) if own == *identifier)
-            }
-        }
+        signer_id::names(&self.signer, certificate)
+    }
+
+    /// How it names its signer.
+    pub(crate) const fn signer_id(&self) -> SignerId {
+        SignerId::used_by(&self.signer)
     }
 
     /// Its signer, for people.
     pub(crate) fn signer(&self) -> String {
-        match &self.signer {
-            SignerIdentifier::IssuerAndSerialNumber(name) => {
-                format!("`{}`, serial number {}", name.issuer, hex::encode(name.serial_number.as_bytes()))
-            }
-            SignerIdentifier::SubjectKeyIdentifier(identifier) => {
-                format!("the key with identifier {}", hex::encode(identifier.0.as_bytes()))
-            }
-        }
+        signer_id::shown(&self.signer)
     }
 
     /// The DER of the certificates that it brings along.
@@ -100,8 +88,21 @@ impl Signature {
         &self.certificates
     }
 
-    /// Whether the key of `certificate` signed the attributes, and they are about the content.
+    /// Whether the key of `certificate` signed attributes that are about the content that the signature holds.
     pub(crate) fn check(&self, certificate: &Certificate) -> Result<(), VerifyError> {
+        let bad = VerifyError::Malformed;
+        let content = self.content.as_ref().ok_or(bad("is over contents that it does not hold"))?;
+        if self.attributes.is_none() {
+            return Err(bad("has no signed attributes"));
+        }
+        // Of the content its octets are hashed, without tag and length (RFC 5652, section 5.4).
+        let digest = raw::digest(self.hash, content.value()).map_err(VerifyError::BadSignature)?;
+        self.check_over(certificate, &digest)
+    }
+
+    /// Whether the key of `certificate` signed content of this digest, which is one of the signature's hash, or attributes
+    /// that are about it.
+    pub(crate) fn check_over(&self, certificate: &Certificate, content: &Digest) -> Result<(), VerifyError> {
         let bad = VerifyError::Malformed;
         let other = bad("is of another algorithm than its certificate's key");
         let Some(algorithm) = certificate.public_key().algorithm() else { return Err(other) };
@@ -111,20 +112,27 @@ impl Signature {
         if expected != self.algorithm.oid && !with_hash {
             return Err(other);
         }
-        let scheme = Scheme::over_digest(algorithm, self.hash);
-        let digest_of = |message: Vec<u8>| Input::of(scheme, message).map_err(VerifyError::BadSignature);
-        let Input::Digest(digest) = digest_of(self.content.value().to_vec())? else { return Err(other) };
-        if self.attributes.content_type() != Some(self.content_type) {
-            return Err(bad("is over another kind of content than it holds"));
-        }
-        if self.attributes.message_digest().as_deref() != Some(digest.bytes()) {
-            return Err(bad("is over other contents than it holds"));
-        }
-        let message = self.attributes.message().map_err(|_| bad("has attributes that are too long"))?;
+        let scheme = scheme(algorithm, self.hash);
+        let input = match &self.attributes {
+            Some(attributes) => {
+                if attributes.content_type() != Some(self.content_type) {
+                    return Err(bad("is over another kind of content than it holds"));
+                }
+                if attributes.message_digest().as_deref() != Some(content.bytes()) {
+                    return Err(VerifyError::AnotherContent);
+                }
+                let message = attributes.message().map_err(|_| bad("has attributes that are too long"))?;
+                Input::of(scheme, message).map_err(VerifyError::BadSignature)?
+            }
+            // RFC 8419 would have the whole content signed.
+            None if scheme.hash().is_none() => {
+                return Err(bad("is by an Ed25519 key without signed attributes, which is not checked here"));
+            }
+            None => Input::Digest(content.clone()),
+        };
         let raw =
             raw::of_value(algorithm, &self.value).ok_or(bad("has a value that is none of its algorithm"))?;
-        raw::verify(certificate.public_key(), scheme, &digest_of(message)?, &raw)
-            .map_err(VerifyError::BadSignature)
+        raw::verify(certificate.public_key(), scheme, &input, &raw).map_err(VerifyError::BadSignature)
     }
 }
 
@@ -132,15 +140,14 @@ impl Signature {
 fn check_form(
     listed: &[AlgorithmIdentifierOwned],
     version: CmsVersion,
+    content_type: ObjectIdentifier,
     signer: &SignerInfo,
 ) -> Result<(), VerifyError> {
     let bad = |why| Err(VerifyError::Malformed(why));
     // PKCS#7 has version 1 for all; CMS has 3 where contents are of a kind of their own, or keys name themselves.
-    let expected = match signer.sid {
-        SignerIdentifier::IssuerAndSerialNumber(_) => CmsVersion::V1,
-        SignerIdentifier::SubjectKeyIdentifier(_) => CmsVersion::V3,
-    };
-    if signer.version != expected || ![CmsVersion::V1, CmsVersion::V3].contains(&version) {
+    let expected = SignerId::used_by(&signer.sid).version();
+    let of_a_kind = content_type != DATA && [CmsVersion::V1, CmsVersion::V3].contains(&version);
+    if signer.version != expected || (version != expected && !of_a_kind) {
         return bad("has another version than its parts ask for (RFC 5652, section 5.1)");
     }
     if !listed.iter().any(|listed| listed.oid == signer.digest_alg.oid) {

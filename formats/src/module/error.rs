@@ -4,6 +4,7 @@ use std::io;
 
 use chancery_protocol::Algorithm;
 
+use crate::cms;
 use crate::raw;
 
 /// A reason of a library, kept as the source of our own errors.
@@ -31,16 +32,9 @@ pub enum Error {
     /// The kernel does not verify signatures of this kind.
     #[error("the kernel verifies no {0} signatures on modules; sign with an RSA, P-256 or P-384 key")]
     Algorithm(Algorithm),
-    /// The certificate has no name for its key, by which a signature could find it.
-    #[error(
-        "the certificate has no subject key identifier, by which the signature would name it; sign without -k"
-    )]
-    NoKeyIdentifier,
-    /// The signer returned a signature that does not fit key and module.
-    #[error(
-        "the signer returned a wrong signature; nothing was attached; check that it signed with the certificate's key"
-    )]
-    WrongSignature(#[from] raw::Error),
+    /// No signature was made.
+    #[error(transparent)]
+    Cms(#[from] cms::Error),
     /// A compressed module is damaged, or none.
     #[error("the module cannot be decompressed as {0}")]
     Compressed(&'static str, #[source] io::Error),
@@ -81,4 +75,18 @@ pub enum VerifyError {
     /// The module could not be read.
     #[error(transparent)]
     Module(#[from] Error),
+}
+
+impl From<cms::VerifyError> for VerifyError {
+    fn from(error: cms::VerifyError) -> Self {
+        match error {
+            cms::VerifyError::Malformed(why) => Self::Malformed(why),
+            cms::VerifyError::NoSigner(signer) | cms::VerifyError::UnknownSigner(signer) => {
+                Self::UnknownSigner(signer)
+            }
+            cms::VerifyError::AnotherContent => Self::Malformed("is over another module"),
+            cms::VerifyError::Read(error) => Self::Module(Error::Read(error)),
+            cms::VerifyError::BadSignature(error) => Self::BadSignature(error),
+        }
+    }
 }

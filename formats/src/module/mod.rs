@@ -35,7 +35,7 @@ mod sign;
 mod trailer;
 mod verify;
 
-pub use cms::SignerId;
+pub use crate::cms::SignerId;
 pub use compression::Compression;
 pub use error::{Error, VerifyError};
 pub use sign::{Existing, Options, Pending, Signed, prepare};

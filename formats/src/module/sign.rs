@@ -2,16 +2,15 @@
 
 use std::io::{self, Read, Seek, Write};
 
-use chancery_protocol::{Algorithm, Digest, Hash, PublicKey, Scheme};
-use cms::signed_data::SignerIdentifier;
+use chancery_protocol::{Algorithm, Digest, Hash, Scheme};
 use sequoia_openpgp::crypto::hash::Context;
 
-use super::cms::{encode, signer_identifier};
 use super::error::library;
 use super::trailer::{TRAILER_LEN, trailer};
 use super::{Error, Module, SignerId};
+use crate::cms::{self, Form, Signer};
 use crate::openpgp::{digest, feed, hash_algorithm};
-use crate::raw::{self, Input};
+use crate::raw::Input;
 use crate::x509::Certificate;
 
 /// What becomes of signatures that are there.
@@ -40,9 +39,7 @@ pub struct Options {
 #[derive(Debug)]
 #[must_use]
 pub struct Pending {
-    key: PublicKey,
-    algorithm: Algorithm,
-    signer: SignerIdentifier,
+    cms: cms::Pending,
     digest: Digest,
     len: u64,
 }
@@ -55,19 +52,22 @@ pub fn prepare(
     certificate: &Certificate,
     options: &Options,
 ) -> Result<Pending, Error> {
-    let key = certificate.public_key().clone();
-    // A certificate was read with a key that has an algorithm.
-    let algorithm = key.algorithm().ok_or(raw::Error::Key)?;
-    if algorithm == Algorithm::Ed25519 {
-        return Err(Error::Algorithm(algorithm));
+    if certificate.public_key().algorithm() == Some(Algorithm::Ed25519) {
+        return Err(Error::Algorithm(Algorithm::Ed25519));
     }
-    let signer = signer_identifier(certificate, options.signer)?;
+    let (id, hash) = (options.signer, options.hash);
+    let signer = Signer { certificate, embedded: Vec::new(), id, form: Form::Cms, hash };
+    // Told before the module is read.
+    if id.of(certificate).is_none() {
+        return Err(cms::Error::NoKeyIdentifier.into());
+    }
     let len = match options.existing {
         Existing::Replace => module.contents_len(),
         Existing::Stack => module.file_len(),
     };
-    let digest = digest_of(file, len, options.hash)?;
-    Ok(Pending { key, algorithm, signer, digest, len })
+    let digest = digest_of(file, len, hash)?;
+    let cms = signer.over(Input::Digest(digest.clone()))?;
+    Ok(Pending { cms, digest, len })
 }
 
 impl Pending {
@@ -78,18 +78,12 @@ impl Pending {
 
     /// How it is to be signed.
     pub const fn scheme(&self) -> Scheme {
-        Scheme::over_digest(self.algorithm, self.digest.hash())
+        self.cms.scheme()
     }
 
     /// The signature, once `raw` has been checked against the certificate's key.
     pub fn finish(self, raw: &[u8]) -> Result<Signed, Error> {
-        let scheme = self.scheme();
-        let hash = self.digest.hash();
-        let input = Input::Digest(self.digest.clone());
-        raw::verify(&self.key, scheme, &input, raw)?;
-        let value = raw::to_value(self.algorithm, raw).map_err(library("write a signature"))?;
-        let cms = encode(self.signer, self.algorithm, hash, &value)?;
-        Ok(Signed { cms, digest: self.digest, len: self.len })
+        Ok(Signed { cms: self.cms.finish(raw)?, digest: self.digest, len: self.len })
     }
 }
 

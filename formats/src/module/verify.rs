@@ -2,12 +2,11 @@
 
 use std::io::{Read, Seek};
 
-use chancery_protocol::{Hash, Scheme};
+use chancery_protocol::{Digest, Hash};
 
-use super::cms::Signature;
+use super::cms::decode;
 use super::sign::digest_of;
 use super::{Error, Existing, Module, Signed, SignerId, VerifyError};
-use crate::raw::{self, Input};
 use crate::x509::{Certificate, Subject};
 
 /// A good signature.
@@ -41,8 +40,8 @@ pub fn signature_of(
     form: SignerId,
 ) -> Result<Option<Verified>, Error> {
     let (1, Some(signature)) = (module.signatures(), module.last_signature()) else { return Ok(None) };
-    let same = Signature::decode(signature).is_ok_and(|signature| {
-        signature.hash == hash && signature.form() == form && signature.names(certificate)
+    let same = decode(signature).is_ok_and(|signature| {
+        signature.hash == hash && signature.signer_id() == form && signature.names(certificate)
     });
     if !same {
         return Ok(None);
@@ -66,8 +65,7 @@ pub fn verify_detached(
         Existing::Replace => module.contents_len(),
         Existing::Stack => module.file_len(),
     };
-    let (_, input) = check(signature, len, file, std::slice::from_ref(certificate))?;
-    let Input::Digest(digest) = input else { return Err(VerifyError::Malformed("is over no digest")) };
+    let (_, digest) = check(signature, len, file, std::slice::from_ref(certificate))?;
     Ok(Signed::new(signature.to_vec(), digest, len))
 }
 
@@ -76,21 +74,13 @@ fn check(
     len: u64,
     file: &mut (impl Read + Seek),
     certificates: &[Certificate],
-) -> Result<(Verified, Input), VerifyError> {
-    let signature = Signature::decode(signature)?;
+) -> Result<(Verified, Digest), VerifyError> {
+    let signature = decode(signature)?;
     let certificate = certificates.iter().find(|certificate| signature.names(certificate));
     let certificate = certificate.ok_or_else(|| VerifyError::UnknownSigner(signature.signer()))?;
-    let key = certificate.public_key();
-    let algorithm = key.algorithm().filter(|&algorithm| signature.is_of(algorithm));
-    let algorithm =
-        algorithm.ok_or(VerifyError::Malformed("is of another algorithm than its certificate's key"))?;
-    let raw = raw::of_value(algorithm, &signature.value)
-        .ok_or(VerifyError::Malformed("has a value that is none of its algorithm"))?;
     let digest = digest_of(file, len, signature.hash)?;
-    let scheme = Scheme::over_digest(algorithm, signature.hash);
-    let input = Input::Digest(digest);
-    raw::verify(key, scheme, &input, &raw).map_err(VerifyError::BadSignature)?;
+    signature.check_over(certificate, &digest)?;
     let verified =
-        Verified { subject: certificate.subject(), hash: signature.hash, signer: signature.form() };
-    Ok((verified, input))
+        Verified { subject: certificate.subject(), hash: signature.hash, signer: signature.signer_id() };
+    Ok((verified, digest))
 }

@@ -4,8 +4,9 @@ use std::io::{Read, Seek};
 
 use super::contents::Contents;
 use super::signatures::Carried;
-use super::verify::{belongs, embedded};
+use super::verify::belongs;
 use super::{Edited, Error, Existing, Image, VerifyError};
+use crate::cms::embedded;
 
 /// Puts a signature that lies apart, such as sbsign writes with `--detached`, into the image that it is over. Who may have
 /// signed is not asked; a signature that is not its own signer's is refused.
@@ -18,7 +19,7 @@ pub fn attach(
     let carried = Carried::decode(cms)?;
     let contents = Contents::read(image, file, &[carried.digest.hash()])?;
     belongs(&carried, &contents.digests)?;
-    let embedded = embedded(&carried);
+    let embedded = embedded(&carried.cms);
     let signer = embedded.iter().find(|one| carried.cms.names(one));
     carried.cms.check(signer.ok_or_else(|| VerifyError::NoSigner(carried.cms.signer()))?)?;
     Ok(Edited::with_signature(image, &contents, cms, existing)?)

@@ -72,8 +72,8 @@ pub(super) fn decode(signature: &cms::Signature) -> Result<Digest, VerifyError> 
     if signature.content_type != SPC_INDIRECT_DATA {
         return Err(bad("is CMS, but not Authenticode"));
     }
-    let content: SpcIndirectDataContent =
-        signature.content.decode_as().map_err(|_| bad("holds no readable SpcIndirectDataContent"))?;
+    let content = signature.content.as_ref().and_then(|content| content.decode_as().ok());
+    let content: SpcIndirectDataContent = content.ok_or(bad("holds no readable SpcIndirectDataContent"))?;
     if content.data.kind != SPC_PE_IMAGE_DATA {
         return Err(bad("is Authenticode, but not of a PE image"));
     }

@@ -12,6 +12,7 @@ use super::error::library;
 use super::indirect_data::{self, SPC_INDIRECT_DATA};
 use super::{Edited, Error, Existing, Image};
 use crate::cms::{self, Attribute};
+use crate::raw;
 use crate::x509::Certificate;
 
 /// Which signed attributes stand beside contentType and messageDigest, which all signatures have.
@@ -62,14 +63,13 @@ pub fn prepare(
     table_offset(image)?;
     let contents = Contents::read(image, file, &[options.hash])?;
     let none = || library("hash the image")("there is no digest");
-    let content = cms::Content {
-        kind: SPC_INDIRECT_DATA,
-        value: indirect_data::encode(contents.digests.first().ok_or_else(none)?)?,
-        attributes: options.attributes.encode()?,
-        signing_time: options.signing_time,
-    };
-    let cms = cms::prepare(certificate, chain, options.hash, content)?;
-    let digest = cms.digest().ok_or_else(none)?.clone();
+    let content = indirect_data::encode(contents.digests.first().ok_or_else(none)?)?;
+    let signed = raw::digest(options.hash, content.value()).map_err(cms::Error::from)?;
+    let further = options.attributes.encode()?;
+    let attributes = cms::Attributes::new(SPC_INDIRECT_DATA, &signed, options.signing_time, further)?;
+    let signer = cms::Signer::of_firmware(certificate, chain, options.hash)?;
+    let cms = signer.over_attributes(SPC_INDIRECT_DATA, Some(content), attributes)?;
+    let digest = cms.digest()?.clone();
     Ok(Pending { image: image.clone(), contents, existing: options.existing, digest, cms })
 }
 

@@ -82,7 +82,7 @@ impl Carried {
             signer: self.cms.signer(),
             subject: signer.map(subject),
             certificates: parsed.iter().map(|one| one.as_ref().map(subject)).collect(),
-            signing_time: self.cms.attributes.signing_time(),
+            signing_time: self.cms.attributes.as_ref().and_then(cms::Attributes::signing_time),
             digest: self.digest,
         }
     }

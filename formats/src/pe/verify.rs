@@ -7,6 +7,7 @@ use chancery_protocol::{Digest, Hash};
 
 use super::signatures::{Carried, digests};
 use super::{Error, Existing, Image, Options, VerifyError};
+use crate::cms::{anchor, embedded};
 use crate::x509::{Certificate, Subject};
 
 /// A good signature.
@@ -72,7 +73,7 @@ fn check(
     digests: &[Digest],
     certificates: &[Certificate],
 ) -> Result<Verified, VerifyError> {
-    let embedded = embedded(carried);
+    let embedded = embedded(&carried.cms);
     let signer = embedded.iter().chain(certificates).find(|one| carried.cms.names(one));
     let signer = signer.ok_or_else(|| VerifyError::NoSigner(carried.cms.signer()))?;
     let anchor = anchor(signer, &embedded, certificates)
@@ -94,30 +95,6 @@ pub(super) fn belongs(carried: &Carried, digests: &[Digest]) -> Result<(), Verif
         signed: hex::encode(signed.bytes()),
         found: found.map(|found| hex::encode(found.bytes())).unwrap_or_default(),
     })
-}
-
-/// The certificates that a signature holds, as far as their keys are known here.
-pub(super) fn embedded(carried: &Carried) -> Vec<Certificate> {
-    carried.cms.certificates().iter().filter_map(|der| Certificate::parse(der).ok()).collect()
-}
-
-/// The one of `anchors` that the way up from `signer` reaches.
-fn anchor<'a>(
-    signer: &'a Certificate,
-    embedded: &'a [Certificate],
-    anchors: &'a [Certificate],
-) -> Option<&'a Certificate> {
-    /// Most certificates on the way; longer ones are nobody's.
-    const MAX_DEPTH: usize = 8;
-    let mut at = signer;
-    for _ in 0..MAX_DEPTH {
-        let found = anchors.iter().find(|anchor| *anchor == at || anchor.issued(at));
-        if found.is_some() {
-            return found;
-        }
-        at = embedded.iter().find(|issuer| *issuer != at && issuer.issued(at))?;
-    }
-    None
 }
 
 /// How much an error tells, if several signatures have one.

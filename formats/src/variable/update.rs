@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use chancery_protocol::{Algorithm, Digest, Hash, Scheme};
+use chancery_protocol::{Digest, Hash, Scheme};
 use der::DateTime;
 
 use super::{Entry, Error, Guid, Variable, lists};
 use crate::cms;
+use crate::raw::{self, Input};
 use crate::x509::Certificate;
 
 /// EFI_VARIABLE_NON_VOLATILE, _BOOTSERVICE_ACCESS, _RUNTIME_ACCESS and _TIME_BASED_AUTHENTICATED_WRITE_ACCESS (UEFI,
@@ -64,8 +65,9 @@ pub fn prepare(update: &Update, certificate: &Certificate, chain: &[Certificate]
     message.extend(attributes.to_le_bytes());
     message.extend(time);
     message.extend(&value);
-    let cms = cms::prepare_over(certificate, chain, Hash::Sha256, message)?;
-    let digest = cms.digest().ok_or(cms::Error::Algorithm(Algorithm::Ed25519))?.clone();
+    let digest = raw::digest(Hash::Sha256, &message).map_err(cms::Error::from)?;
+    let signer = cms::Signer::of_firmware(certificate, chain, Hash::Sha256)?;
+    let cms = signer.over(Input::Digest(digest.clone()))?;
     Ok(Pending { time, value, digest, cms })
 }
 

@@ -5,7 +5,7 @@ use der::pem::LineEnding;
 use der::referenced::OwnedToRef;
 use der::{Decode, Encode};
 use sequoia_openpgp::types::HashAlgorithm;
-#[cfg(feature = "module")]
+#[cfg(feature = "cms")]
 use x509_cert::ext::pkix::SubjectKeyIdentifier;
 
 use super::error::library;
@@ -117,7 +117,7 @@ impl Certificate {
     }
 
     /// The name that it gives its key, if it gives one (RFC 5280, section 4.2.1.2).
-    #[cfg(feature = "module")]
+    #[cfg(feature = "cms")]
     pub(crate) fn key_identifier(&self) -> Option<SubjectKeyIdentifier> {
         self.parsed.tbs_certificate().get_extension().ok().flatten().map(|(_, identifier)| identifier)
     }

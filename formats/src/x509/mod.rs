@@ -45,4 +45,4 @@ pub use subject::Subject;
 #[cfg(feature = "pe")]
 pub(crate) use signer::rsa_with;
 #[cfg(feature = "cms")]
-pub(crate) use signer::{RSA_ENCRYPTION, ecdsa_with};
+pub(crate) use signer::{ED25519, RSA_ENCRYPTION, ecdsa_with};

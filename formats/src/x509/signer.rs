@@ -16,7 +16,7 @@ use super::error::library;
 #[cfg(feature = "cms")]
 pub(crate) const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 /// id-Ed25519 (RFC 8410, section 3).
-const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+pub(crate) const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 /// The hash of certificates and requests unless somebody asks for another: one as strong as the key, which every
 /// verifier knows. Ed25519 hashes inside, whatever is asked.

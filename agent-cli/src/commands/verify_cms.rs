@@ -1,0 +1,160 @@
+//! `chancery verify cms`
+
+use std::fs::File;
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chancery_formats::cms::file::{Content, Signature, Verified, of_text, open};
+use chancery_formats::x509::Certificate;
+use chancery_protocol::CertificateKind;
+use jiff::Timestamp;
+
+use crate::args::{Global, Output, VerifyCms};
+use crate::cms::{failure, not_good};
+use crate::daemon;
+use crate::efi::certificates_of;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::files::{self, Deed, Done, blocking};
+use crate::key::{Key, no_certificate};
+use crate::module::small;
+use crate::output::Replacement;
+use crate::sources::beside;
+use crate::terminal::Terminal;
+
+/// Where a file's signature is, and where the file goes.
+#[derive(Debug, Clone)]
+enum Signed {
+    /// In a file of its own.
+    Detached(PathBuf),
+    /// Around the file; what it holds may be written.
+    Attached(Option<Output>),
+}
+
+pub(crate) async fn run(global: &Global, args: VerifyCms, terminal: &Terminal) -> Result<Exit, Failure> {
+    if args.files.len() > 1 && (args.signature.is_some() || args.output.is_some()) {
+        return Err(Failure::new(Exit::Usage, "`--signature` and `--output` are for one file")
+            .hint("verify the files one by one, or put FILE.p7s beside each FILE"));
+    }
+    if args.output == Some(Output::Stdout) {
+        terminal.keep_stdout_for_product();
+    }
+    let certificates = Arc::new(certificates(global, &args).await?);
+    let in_spool = |error: &io::Error| Failure::file("write in", &std::env::temp_dir(), error);
+    let spool = match args.output {
+        Some(Output::Stdout) => Some(tempfile::tempfile().map_err(|error| in_spool(&error))?),
+        _ => None,
+    };
+    let work = |path: PathBuf| {
+        let signed = signed(&path, &args);
+        let certificates = Arc::clone(&certificates);
+        let spool = spool.as_ref().map(File::try_clone);
+        blocking(move || {
+            let spool = spool.transpose().map_err(|error| in_spool(&error))?;
+            match signed {
+                Signed::Detached(signature) => detached(&certificates, &path, &signature),
+                Signed::Attached(output) => attached(&certificates, &path, output.as_ref(), spool),
+            }
+            .map(|verified| told(&verified))
+        })
+    };
+    let exit = files::each(terminal, args.files.clone(), work).await?;
+    if let (Exit::Done, Some(mut spool)) = (exit, spool) {
+        spool.rewind().map_err(|error| in_spool(&error))?;
+        terminal.product(spool)?;
+    }
+    Ok(exit)
+}
+
+async fn certificates(global: &Global, args: &VerifyCms) -> Result<Vec<Certificate>, Failure> {
+    let mut certificates = Vec::new();
+    for path in &args.cert {
+        certificates.append(&mut certificates_of(path)?);
+    }
+    if args.key.is_empty() {
+        return Ok(certificates);
+    }
+    let client = daemon::agent(global).await?;
+    for name in &args.key {
+        let certificate = Key::fetch(&client, name).await?.x509(&client).await?;
+        certificates.push(certificate.ok_or_else(|| no_certificate(name, CertificateKind::X509))?);
+    }
+    Ok(certificates)
+}
+
+/// A file beside which a signature stands is what that signature is over; any other is a signature that holds its file.
+fn signed(path: &Path, args: &VerifyCms) -> Signed {
+    let at = beside(path, ".p7s");
+    match &args.signature {
+        Some(signature) => Signed::Detached(signature.clone()),
+        None if args.output.is_none() && at.is_file() => Signed::Detached(at),
+        None => Signed::Attached(args.output.clone()),
+    }
+}
+
+fn detached(certificates: &[Certificate], path: &Path, at: &Path) -> Result<Verified, Failure> {
+    let bytes = small(at)?;
+    let bytes = of_text(&bytes).unwrap_or(bytes);
+    let opened = open(&mut Cursor::new(bytes)).map_err(|error| not_good(at, &error))?;
+    let signature = Signature::decode(&opened.cms).map_err(|error| not_good(at, &error))?;
+    let file = File::open(path).map_err(|error| Failure::file("read", path, &error))?;
+    let content = Content::read(signature.hash(), file).map_err(|error| failure(path, &error))?;
+    signature.verify(&content, certificates).map_err(|error| not_good(path, &error))
+}
+
+fn attached(
+    certificates: &[Certificate],
+    path: &Path,
+    output: Option<&Output>,
+    spool: Option<File>,
+) -> Result<Verified, Failure> {
+    let failed = |error| not_good(path, &error);
+    let unreadable = |error: io::Error| Failure::file("read", path, &error);
+    let mut file = File::open(path).map_err(unreadable)?;
+    if let Some(text) = of_text(&small(path)?) {
+        let mut plain =
+            tempfile::tempfile().map_err(|error| Failure::file("write in", &std::env::temp_dir(), &error))?;
+        plain.write_all(&text).map_err(|error| Failure::file("write in", &std::env::temp_dir(), &error))?;
+        file = plain;
+    }
+    let opened = open(&mut file).map_err(failed)?;
+    let signature = Signature::decode(&opened.cms).map_err(failed)?;
+    let Some(place) = opened.content else {
+        return Err(Failure::new(
+            Exit::BadArtifact,
+            format!("{}: is a detached signature, and the file that it is over is not named", path.display()),
+        )
+        .hint(format!("`chancery verify cms --signature {} ... FILE`", path.display())));
+    };
+    file.seek(SeekFrom::Start(place.start)).map_err(unreadable)?;
+    let inside = file.take(place.end - place.start);
+    let check = |content: Result<Content, _>| {
+        let content = content.map_err(|error| failure(path, &error))?;
+        signature.verify(&content, certificates).map_err(failed)
+    };
+    match (output, spool) {
+        (Some(Output::File(output)), _) => {
+            let replacement = Replacement::at(output)?;
+            let verified = check(Content::copy(signature.hash(), inside, replacement.file()))?;
+            replacement.commit()?;
+            Ok(verified)
+        }
+        (_, Some(spool)) => check(Content::copy(signature.hash(), inside, spool)),
+        (_, None) => check(Content::read(signature.hash(), inside)),
+    }
+}
+
+fn told(verified: &Verified) -> Done {
+    let (subject, anchor) = (verified.subject.to_string(), verified.anchor.to_string());
+    let by = if subject == anchor { String::new() } else { format!(", vouched for by `{anchor}`") };
+    let time =
+        verified.signing_time.and_then(|seconds| Timestamp::from_second(i64::try_from(seconds).ok()?).ok());
+    let when = time.map(|time| format!(", made {time} by its own word")).unwrap_or_default();
+    Done::new(Deed::Verified)
+        .text(format!("signature of `{subject}` over {}{by}{when}", verified.hash))
+        .detail("subject", subject)
+        .detail("anchor", anchor)
+        .detail("hash", verified.hash.as_str())
+        .detail("signing_time", verified.signing_time)
+}
