@@ -9,6 +9,7 @@ use std::io::Cursor;
 use std::path::PathBuf;
 use std::process::Command;
 
+use chancery_formats::cms;
 use chancery_formats::module::{
     Error, Existing, Module, Options, SignerId, VerifyError, prepare, signature_of, verify, verify_detached,
 };
@@ -230,7 +231,7 @@ fn a_signature_of_another_key_is_not_attached() {
     let module = Module::read(&mut file).unwrap();
     let pending = prepare(&module, &mut file, &certificate, &PLAIN).unwrap();
     let raw = other.sign(&Input::Digest(pending.digest().clone()));
-    assert!(matches!(pending.finish(&raw), Err(Error::WrongSignature(_))));
+    assert!(matches!(pending.finish(&raw), Err(Error::Cms(cms::Error::WrongSignature(_)))));
 }
 
 #[test]
@@ -259,7 +260,10 @@ fn what_no_kernel_would_take_is_refused() {
         .arg(&path));
     let bare = Certificate::parse(&fs::read(path).unwrap()).unwrap();
     let options = Options { signer: SignerId::SubjectKeyIdentifier, ..PLAIN };
-    assert!(matches!(prepare(&module, &mut file, &bare, &options), Err(Error::NoKeyIdentifier)));
+    assert!(matches!(
+        prepare(&module, &mut file, &bare, &options),
+        Err(Error::Cms(cms::Error::NoKeyIdentifier))
+    ));
     assert!(prepare(&module, &mut file, &bare, &PLAIN).is_ok());
 }
 

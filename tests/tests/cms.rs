@@ -29,27 +29,23 @@ fn house() -> House {
 
 #[test]
 fn openssl_accepts_signatures_of_every_algorithm_beside_the_file_and_around_it_and_over_nothing_else() {
-    if !have(&["openssl"]) {
+    if !have(&["openssl", "certtool"]) {
         return;
     }
     let house = house();
     for (key, _) in ALGORITHMS {
-        let judge = format!("openssl cms -verify -binary -purpose any -CAfile {key}.pem");
-        for (options, suffix, form) in [
-            ("", "p7s", "DER"),
-            ("--armor", "p7s", "PEM"),
-            ("--cades --no-signing-time", "p7s", "DER"),
-            ("--pkcs7", "p7s", "DER"),
-            ("--key-identifier", "p7s", "DER"),
-            ("--attached", "p7m", "DER"),
+        for (options, suffix) in [
+            ("", "p7s"),
+            ("--armor --pkcs7", "p7s"),
+            ("--cades --no-signing-time", "p7s"),
+            ("--pkcs7", "p7s"),
+            ("--key-identifier", "p7s"),
+            ("--attached", "p7m"),
         ] {
             let said = house.shell(&format!("chancery sign cms --key {key} {options} data")).succeeded();
             assert_eq!(said.stdout, format!("data: signed to data.{suffix}\n"));
-            let cades = if options.contains("cades") { "-cades" } else { "" };
-            let inside = if suffix == "p7m" { "" } else { "-content data" };
-            let judged = format!("{judge} {cades} -inform {form} -in data.{suffix} {inside} -out read");
+            let judged = judge(key, options, suffix);
             house.shell(&judged).succeeded();
-            assert!(fs::read(house.path("read")).unwrap() == fs::read(house.path("data")).unwrap());
             let named = if suffix == "p7m" { "data.p7m" } else { "data" };
             let said = house.shell(&format!("chancery verify cms --cert {key}.pem {named}")).succeeded();
             assert!(
@@ -59,7 +55,8 @@ fn openssl_accepts_signatures_of_every_algorithm_beside_the_file_and_around_it_a
             );
             house.shell(&format!("chancery verify cms --key {key} {named}")).succeeded();
             if suffix == "p7s" {
-                house.shell(&judged.replace("-content data", "-content other")).failed(4);
+                let other = house.shell(&judged.replace(" data ", " other "));
+                assert_ne!(other.code, Some(0), "{judged}: {}", other.text());
                 let said =
                     house.shell(&format!("chancery verify cms --key {key} -s data.p7s other")).failed(1);
                 assert!(said.stderr.contains("other contents"), "{}", said.stderr);
@@ -68,6 +65,25 @@ fn openssl_accepts_signatures_of_every_algorithm_beside_the_file_and_around_it_a
         }
     }
     house.chancery(&["audit", "verify", "audit"]).succeeded();
+}
+
+/// The line that verifies a signature over `data`: by openssl, or by GnuTLS, as OpenSSL 3.0 verifies no Ed25519 in CMS.
+fn judge(key: &str, options: &str, suffix: &str) -> String {
+    let (attached, text) = (suffix == "p7m", options.contains("--armor"));
+    if key == "ed25519" {
+        let form = if text { "" } else { "--inder" };
+        let content = if attached { "" } else { "--load-data data " };
+        return format!(
+            "certtool --p7-verify {form} --load-certificate {key}.pem {content} --infile data.{suffix}"
+        );
+    }
+    let form = if text { "PEM" } else { "DER" };
+    let content = if attached { "" } else { "-content data " };
+    let cades = if options.contains("--cades") { "-cades" } else { "" };
+    format!(
+        "openssl cms -verify -binary -purpose any -CAfile {key}.pem {cades} -inform {form} -in data.{suffix} {content} \
+         -out read && cmp read data"
+    )
 }
 
 #[test]
@@ -157,7 +173,7 @@ fn what_cannot_be_signed_is_told_and_writes_nothing() {
     house.write("data", "some data");
     fs::create_dir(house.path("folder")).unwrap();
     let without = house.chancery(&["sign", "cms", "--key", "k", "data"]).failed(1);
-    assert!(without.stderr.contains("no X.509 certificate is stored"), "{}", without.stderr);
+    assert!(without.stderr.contains("no x509 certificate is stored"), "{}", without.stderr);
     house.x509("k", "code");
     house.x509("young", "code");
     for (words, code, told) in [
