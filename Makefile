@@ -17,7 +17,7 @@ CALLERS := apt-utils createrepo-c debsig-verify debsigs devscripts dpkg-dev git 
 # What builds kernel modules, and judges them.
 MODULES := dkms kmod linux-headers-amd64 make xz-utils zstd
 # What signs PE images, what judges them, and images to sign.
-IMAGES := binutils nsis-common osslsigncode pesign python3-distlib sbsigntool shim-helpers-amd64-signed shim-unsigned systemd-boot-efi efitools
+IMAGES := binutils dracut-core libnss3-tools nsis-common osslsigncode pesign python3-distlib sbsigntool shim-helpers-amd64-signed shim-unsigned systemd-boot-efi efitools
 TEST_NEEDS := $(DEMO_NEEDS) $(CALLERS) $(MODULES) $(IMAGES) bsdutils cryptsetup-bin fsverity gnutls-bin gpgv groff-base mount opensc openssl p11-kit p11-kit-modules procps sqv strace time util-linux xxd
 # A kernel, and a machine to boot it in.
 KERNEL_NEEDS := $(BUILD_NEEDS) bc bison busybox-static cpio flex libelf-dev libssl-dev linux-source-6.1 make openssl qemu-system-x86 softhsm2 \

@@ -3,6 +3,6 @@
 # usage: link-stand-ins.sh FOLDER    where chancery is
 set -eu
 
-for name in chancery-gpg chancery-sign-file chancery-ssh-keygen; do
-    ln -sfn chancery "$1/$name"
+for name in gpg pesign sbsign sign-file ssh-keygen systemd-sbsign; do
+    ln -sfn chancery "$1/chancery-$name"
 done

@@ -23,7 +23,8 @@ use crate::commands::integrate;
 
 pub(crate) use cms::{SignCms, VerifyCms};
 pub(crate) use efi::{
-    AttachCommand, AttachEfi, ShowCommand, ShowEfi, SignEfi, UnsignCommand, UnsignEfi, VerifyEfi,
+    AttachCommand, AttachEfi, PrepareCommand, PrepareEfi, ShowCommand, ShowEfi, SignEfi, UnsignCommand,
+    UnsignEfi, VerifyEfi,
 };
 pub(crate) use module::{SignModule, VerifyModule};
 pub(crate) use sign::{SignCommand, SignOpenpgp, SignRpm, SignSsh};
@@ -119,6 +120,9 @@ pub(crate) enum Command {
     /// Take signatures out of artifacts
     #[command(subcommand)]
     Unsign(UnsignCommand),
+    /// Write what has to be signed of an artifact, for a key that is elsewhere
+    #[command(subcommand)]
+    Prepare(PrepareCommand),
     /// Put a signature that lies apart into its artifact
     #[command(subcommand)]
     Attach(AttachCommand),

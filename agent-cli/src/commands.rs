@@ -11,6 +11,7 @@ mod key_show;
 mod keys;
 mod make_cert;
 pub(crate) mod man;
+mod prepare_efi;
 mod reload;
 mod self_sign;
 mod show_efi;
@@ -18,6 +19,7 @@ mod sign_cms;
 mod sign_efi;
 mod sign_module;
 pub(crate) mod sign_openpgp;
+mod sign_prepared;
 mod sign_rpm;
 mod sign_ssh;
 mod sign_variable;
@@ -31,8 +33,8 @@ mod verify_rpm;
 pub(crate) use man::StandIn;
 
 use crate::args::{
-    Args, AttachCommand, AuditCommand, Command, KeyCommand, OpenpgpCommand, ShowCommand, SignCommand,
-    UnsignCommand, VerifyCommand, X509Command,
+    Args, AttachCommand, AuditCommand, Command, KeyCommand, OpenpgpCommand, PrepareCommand, ShowCommand,
+    SignCommand, UnsignCommand, VerifyCommand, X509Command,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -54,12 +56,16 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Exit, Failure
         Command::Sign(SignCommand::Ssh(args)) => sign_ssh::run(global, args, terminal).await,
         Command::Sign(SignCommand::Module(args)) => sign_module::run(global, args, terminal).await,
         Command::Sign(SignCommand::Cms(args)) => sign_cms::run(global, args, terminal).await,
+        Command::Sign(SignCommand::Efi(args)) if args.prepared => {
+            sign_prepared::run(global, args, terminal).await
+        }
         Command::Sign(SignCommand::Efi(args)) => sign_efi::run(global, args, terminal).await,
         Command::Sign(SignCommand::EfiVariable(args)) => sign_variable::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Cms(args)) => verify_cms::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Efi(args)) => verify_efi::run(global, args, terminal).await,
         Command::Show(ShowCommand::Efi(args)) => show_efi::run(&args, terminal),
         Command::Unsign(UnsignCommand::Efi(args)) => edit_efi::unsign(args, terminal).await,
+        Command::Prepare(PrepareCommand::Efi(args)) => prepare_efi::run(args, terminal).await,
         Command::Attach(AttachCommand::Efi(args)) => edit_efi::put(args, terminal).await,
         Command::Verify(VerifyCommand::Module(args)) => verify_module::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Openpgp(args)) => verify_openpgp::run(global, args, terminal).await,

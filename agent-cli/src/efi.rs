@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use chancery_formats::pe::{Edited, Error, Image, VerifyError, gunzip, gzip, is_gzip};
@@ -62,6 +63,12 @@ impl Source {
     /// The image and its bytes.
     pub(crate) fn plain(&mut self) -> (&Image, &mut File) {
         (&self.image, &mut self.plain)
+    }
+
+    /// The mode of the file, for another one that is made of it.
+    pub(crate) fn mode(&self) -> Result<u32, Failure> {
+        let metadata = self.file.metadata().map_err(|error| Failure::file("read", &self.path, &error))?;
+        Ok(metadata.permissions().mode() & 0o777)
     }
 
     /// Writes the image with other signatures, wrapped as it was.

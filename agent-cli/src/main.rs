@@ -2,7 +2,8 @@
 //!
 //! Read in this order: [`args`] (what can be asked), [`commands`] (one file each), [`daemon`] (the way to chanceryd and
 //! its refusals in words), [`signer`], [`files`] (many files at a time), [`output`] (how a file is replaced), and
-//! [`terminal`], the only file that prints. [`gpg`] and [`ssh_keygen`] are the faces that stand in for those programs.
+//! [`terminal`], the only file that prints. The other folders are the faces that stand in for the
+//! programs of their names.
 
 mod args;
 mod checkpoint;
@@ -16,16 +17,23 @@ mod failure;
 mod files;
 mod gpg;
 mod hand_over;
+mod image_signer;
 mod key;
+mod key_argument;
 mod lane;
 mod module;
+mod offline;
 mod output;
+mod pesign;
+mod sbsign;
 mod shape;
 mod sign_file;
 mod signer;
 mod sources;
 mod ssh;
 mod ssh_keygen;
+mod stand_in;
+mod systemd_sbsign;
 mod terminal;
 
 use std::ffi::{OsStr, OsString};
@@ -49,6 +57,9 @@ fn main() -> ExitCode {
     let name = arguments.first().and_then(|program| Path::new(program).file_name());
     match name.and_then(OsStr::to_str) {
         Some(name) if sign_file::NAMES.contains(&name) => sign_file::main(arguments),
+        Some(name) if sbsign::NAMES.contains(&name) => sbsign::main(arguments),
+        Some(name) if pesign::NAMES.contains(&name) => pesign::main(arguments),
+        Some(name) if systemd_sbsign::NAMES.contains(&name) => systemd_sbsign::main(arguments),
         Some(ssh_keygen::NAME) => ssh_keygen::run(&arguments),
         _ => chancery(commands::integrate::instead_of_help(arguments)).into(),
     }

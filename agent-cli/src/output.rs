@@ -37,11 +37,7 @@ pub(crate) struct Replacement {
 pub(crate) fn deliver(to: &Output, bytes: &[u8], terminal: &Terminal) -> Result<(), Failure> {
     match to {
         Output::Stdout => terminal.product(bytes),
-        Output::File(path) => {
-            let replacement = Replacement::at(path)?;
-            replacement.file().write_all(bytes).map_err(|error| Failure::file("write", path, &error))?;
-            replacement.commit()
-        }
+        Output::File(path) => Replacement::write(path, bytes),
     }
 }
 
@@ -91,6 +87,11 @@ impl Replacement {
     /// A file at `path`, new or in the place of what is there. Only regular files are replaced: a device or a fifo
     /// would be gone.
     pub(crate) fn at(path: &Path) -> Result<Self, Failure> {
+        Self::with_mode(path, NEW_FILE_MODE)
+    }
+
+    /// The same; if it is new, it has this mode, from which the umask takes bits.
+    pub(crate) fn with_mode(path: &Path, mode: u32) -> Result<Self, Failure> {
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => {
                 let original = File::open(path).map_err(|error| Failure::file("replace", path, &error))?;
@@ -117,13 +118,20 @@ impl Replacement {
                 let place = path.to_owned();
                 let temporary = tempfile::Builder::new()
                     .prefix(PREFIX)
-                    .permissions(Permissions::from_mode(NEW_FILE_MODE))
+                    .permissions(Permissions::from_mode(mode))
                     .tempfile_in(folder(&place));
                 let temporary = temporary.map_err(|error| beside(&place, &error))?;
                 Ok(Self { temporary, place, original: None })
             }
             Err(error) => Err(Failure::file("write", path, &error)),
         }
+    }
+
+    /// Writes a small file whole, at `path`.
+    pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        let replacement = Self::at(path)?;
+        replacement.file().write_all(bytes).map_err(|error| Failure::file("write", path, &error))?;
+        replacement.commit()
     }
 
     /// The file to write to.

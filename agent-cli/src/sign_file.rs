@@ -6,12 +6,9 @@
 //! `KBUILD_SIGN_PIN` is not looked at: the daemon has the token's PIN.
 
 mod arguments;
-mod key_argument;
 mod manual;
-mod pkcs11_uri;
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,15 +19,16 @@ use chancery_formats::x509::Certificate;
 use chancery_protocol::{Algorithm, Format, Hash, Scheme};
 
 use crate::args::Global;
-use crate::block_on;
 use crate::daemon;
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
-use crate::files::{self, Deed, Done, blocking};
+use crate::files::{Deed, Done, blocking};
+use crate::key_argument::{self, KeyArgument};
 use crate::module::{Source, belongs, certificate_of, failure, small};
 use crate::output::Replacement;
 use crate::signer::{Artifact, Signer, artifact_name};
-use crate::terminal::{self, Terminal};
+use crate::stand_in;
+use crate::terminal;
 
 use self::arguments::{Arguments, By, Write};
 use self::arguments::{Asked, USAGE, read};
@@ -47,15 +45,8 @@ pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
         Some(Asked::Version) => return say(concat!("chancery-sign-file ", env!("CARGO_PKG_VERSION"), "\n")),
         None => return terminal::misused(USAGE).into(),
     };
-    let terminal = Terminal::of_stand_in();
-    match Global::of_environment().and_then(|global| block_on(run(global, args, &terminal))) {
-        Ok(exit @ (Exit::Done | Exit::Interrupted)) => exit.into(),
-        Ok(_) => Exit::Failed.into(),
-        Err(failure) => {
-            terminal.fail(&failure);
-            Exit::Failed.into()
-        }
-    }
+    let args = Arc::new(args);
+    stand_in::run(&args.module, |global| one(global, Arc::clone(&args)))
 }
 
 fn say(text: &str) -> ExitCode {
@@ -63,14 +54,7 @@ fn say(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Does what the command line asks; a signal leaves the module as it was, and nothing beside it.
-async fn run(global: Global, args: Arguments, terminal: &Terminal) -> Result<Exit, Failure> {
-    let (global, args) = (Arc::new(global), Arc::new(args));
-    let module = args.module.clone();
-    files::each(terminal, vec![module], |_| one(Arc::clone(&global), Arc::clone(&args))).await
-}
-
-async fn one(global: Arc<Global>, args: Arc<Arguments>) -> Result<Done, Failure> {
+async fn one(global: Global, args: Arc<Arguments>) -> Result<Done, Failure> {
     let hash = hash(&args.hash)?;
     let source = blocking({
         let module = args.module.clone();
@@ -84,7 +68,7 @@ async fn one(global: Arc<Global>, args: Arc<Arguments>) -> Result<Done, Failure>
             if args.write != Write::Module {
                 let mut path = args.module.clone().into_os_string();
                 path.push(".p7s");
-                put_signature(&PathBuf::from(path), &signed)?;
+                Replacement::write(&PathBuf::from(path), signed.cms())?;
             }
             if args.write != Write::Signature {
                 put(source, signed, &args).await?;
@@ -110,7 +94,8 @@ async fn sign(
     mut source: Source,
 ) -> Result<(Source, Signed), Failure> {
     let client = daemon::agent(global).await?;
-    let key = key_argument::resolve(&client, key, &certificate).await?;
+    let argument = KeyArgument { word: key, certificate: Some(&certificate), program: NAMES[0] };
+    let key = key_argument::resolve(&client, argument).await?;
     belongs(&certificate, &key, &args.x509.display().to_string())?;
     if key.algorithm != Algorithm::Ed25519 {
         key.serves(Format::Module, Scheme::over_digest(key.algorithm, hash))?;
@@ -168,12 +153,6 @@ async fn put(source: Source, signed: Signed, args: &Arguments) -> Result<(), Fai
     let output = replacement.writer()?;
     blocking(move || source.write(&signed, &output)).await?;
     blocking(move || replacement.commit()).await
-}
-
-fn put_signature(path: &Path, signed: &Signed) -> Result<(), Failure> {
-    let replacement = Replacement::at(path)?;
-    replacement.file().write_all(signed.cms()).map_err(|error| Failure::file("write", path, &error))?;
-    replacement.commit()
 }
 
 fn hash(name: &OsString) -> Result<Hash, Failure> {

@@ -23,7 +23,7 @@ use chancery_protocol::{Hash, KeyName, Message, PublicKey, admin, agent, hello};
 pub type Decode = fn(&[u8]);
 
 /// The decoders, with the names of their targets and of their folders in `fuzz/seeds`.
-pub const DECODERS: [(&str, Decode); 20] = [
+pub const DECODERS: [(&str, Decode); 21] = [
     ("frame", frame),
     ("hello", hello),
     ("agent_request", agent_request),
@@ -44,6 +44,7 @@ pub const DECODERS: [(&str, Decode); 20] = [
     ("pe", pe),
     ("pe_signature", pe_signature),
     ("cms", cms),
+    ("pe_attributes", pe_attributes),
 ];
 
 /// A stream of frames, as a socket hands it over; written again, they are the bytes that were read.
@@ -282,6 +283,15 @@ pub fn cms(data: &[u8]) {
     let Ok(signature) = cms::Signature::decode(&opened.cms) else { return };
     let Ok(content) = cms::Content::read(signature.hash(), file) else { panic!("bytes cannot be read") };
     assert!(signature.verify(&content, &[]).is_err(), "a signature by nobody is good");
+}
+
+/// Signed attributes in a file of their own: what was read is what is signed.
+pub fn pe_attributes(data: &[u8]) {
+    let Ok(attributes) = pe::SignedAttributes::decode(data) else { return };
+    assert_eq!(attributes.as_der(), data, "the attributes change");
+    let digest = attributes.digest().unwrap_or_else(|error| panic!("there is no digest: {error}"));
+    assert_eq!(digest.hash(), attributes.hash(), "the hash changes");
+    let _ = attributes.signing_time();
 }
 
 /// The image that the seeds of `pe_signature` are over.

@@ -442,7 +442,8 @@ impl House {
             "--label",
             name,
             "--id",
-            "c4a2ce01",
+            // One for each key: softhsm2-util takes none twice.
+            &name.bytes().map(|byte| format!("{byte:02x}")).collect::<String>(),
         ]);
         run(command.args(["--pin", &pin])).succeeded();
         self.allow_all(name);

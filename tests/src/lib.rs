@@ -12,6 +12,7 @@
 mod documents;
 pub mod firmware;
 mod house;
+pub mod images;
 pub mod kernel;
 mod process;
 mod recorder;

@@ -55,7 +55,14 @@ pub(crate) fn link_stand_ins(chancery: &Path, folder: &Path) {
 }
 
 /// The names under which `chancery` stands in for other tools.
-pub const STAND_INS: [&str; 3] = ["chancery-gpg", "chancery-sign-file", "chancery-ssh-keygen"];
+pub const STAND_INS: [&str; 6] = [
+    "chancery-gpg",
+    "chancery-pesign",
+    "chancery-sbsign",
+    "chancery-sign-file",
+    "chancery-ssh-keygen",
+    "chancery-systemd-sbsign",
+];
 
 /// Runs a command to its end, without a standard input.
 #[track_caller]

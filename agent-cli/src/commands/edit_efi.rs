@@ -6,11 +6,12 @@ use std::sync::Arc;
 use chancery_formats::pe::{Edited, Existing, attach, remove};
 
 use crate::args::{AttachEfi, UnsignEfi};
-use crate::efi::{Source, failure, not_good};
+use crate::efi::{Source, certificates_of, failure, not_good};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{self, Deed, Done, blocking};
-use crate::module::small;
+use crate::module::{certificate_of, small};
+use crate::offline::Apart;
 use crate::output::{Folders, Replacement};
 use crate::terminal::Terminal;
 
@@ -35,23 +36,40 @@ pub(crate) async fn unsign(args: UnsignEfi, terminal: &Terminal) -> Result<Exit,
 }
 
 pub(crate) async fn put(args: AttachEfi, terminal: &Terminal) -> Result<Exit, Failure> {
-    let existing = if args.replace { Existing::Replace } else { Existing::Append };
-    let signature = Arc::new(args.signature);
-    files::each(terminal, vec![args.file], |path| {
-        let signature = Arc::clone(&signature);
+    let args = Arc::new(args);
+    files::each(terminal, vec![args.file.clone()], |path| {
+        let args = Arc::clone(&args);
         blocking(move || {
-            let cms = small(&signature)?;
             let mut source = Source::open(&path)?;
-            let (image, plain) = source.plain();
-            let edited = attach(image, plain, &cms, existing);
-            let edited = edited.map_err(|error| not_good(&signature, &error))?;
+            let (edited, from) = attached(&args, &mut source)?;
             let folders = Folders::default();
             replace(&path, source, &edited, &folders)?;
             folders.sync()?;
-            Ok(Done::new(Deed::Signed).text(format!("with {}", signature.display())))
+            Ok(Done::new(Deed::Signed).text(format!("with {}", from.display())))
         })
     })
     .await
+}
+
+/// The image with the signature, and the file that this is from.
+fn attached<'a>(args: &'a AttachEfi, source: &mut Source) -> Result<(Edited, &'a Path), Failure> {
+    let existing = if args.replace { Existing::Replace } else { Existing::Append };
+    // One of the two is there, and the first one not alone: the parser asks for that.
+    if let (Some(data), Some(bare), Some(cert)) = (&args.signed_data, &args.bare, &args.cert) {
+        let mut chain = Vec::new();
+        for file in &args.chain {
+            chain.append(&mut certificates_of(file)?);
+        }
+        let certificate = certificate_of(cert)?;
+        let apart = Apart { data: data.clone(), signature: bare.clone(), certificate, chain };
+        let signed = apart.assemble(&args.file, source, existing)?;
+        return Ok((signed.edited().clone(), bare));
+    }
+    let signature = args.signature.as_deref().unwrap_or(Path::new(""));
+    let cms = small(signature)?;
+    let (image, plain) = source.plain();
+    let edited = attach(image, plain, &cms, existing).map_err(|error| not_good(signature, &error))?;
+    Ok((edited, signature))
 }
 
 /// Puts the edited image in the place of the one that was read.

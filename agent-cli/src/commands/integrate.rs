@@ -29,7 +29,7 @@ macro_rules! page {
     };
 }
 
-const PAGES: [Page; 16] = [
+const PAGES: [Page; 19] = [
     page!("apt", "repositories for apt: InRelease and Release.gpg"),
     page!("cms", "files with CMS (PKCS#7) signatures, as openssl makes them; fs-verity and dm-verity"),
     page!("createrepo", "createrepo_c's repomd.xml, and SHA256SUMS"),
@@ -41,10 +41,13 @@ const PAGES: [Page; 16] = [
     page!("gpg", "chancery-gpg in gpg's place, for any caller"),
     page!("kernel-modules", "kernel builds: chancery-sign-file in scripts/sign-file's place"),
     page!("openpgp", "files, checksums and mails with OpenPGP signatures"),
+    page!("pesign", "chancery-pesign in pesign's place: rpm's %pesign, and any other caller"),
     page!("reprepro", "Debian repositories that reprepro keeps"),
     page!("rpm", "RPM packages, signed by chancery itself"),
     page!("rpmsign", "RPM packages, signed by rpmsign"),
+    page!("sbsign", "chancery-sbsign in sbsign's place, for dracut and any other caller"),
     page!("secure-boot", "UEFI programs, kernels and unified kernel images, in sbsign's place"),
+    page!("ukify", "unified kernel images by ukify, mkosi and systemd-sbsign; signing in three steps"),
     page!("x509", "X.509 certificates and requests for keys in the token"),
 ];
 

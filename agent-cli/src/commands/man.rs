@@ -12,8 +12,11 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::gpg;
 use crate::output;
+use crate::pesign;
+use crate::sbsign;
 use crate::sign_file;
 use crate::ssh_keygen::{self, SshKeygen};
+use crate::systemd_sbsign;
 use crate::terminal::Terminal;
 
 pub(crate) fn run(folder: &Path, terminal: &Terminal) -> Result<Exit, Failure> {
@@ -27,9 +30,10 @@ pub(crate) fn run(folder: &Path, terminal: &Terminal) -> Result<Exit, Failure> {
     write(&ssh_keygen, ssh_keygen::NAME, folder, terminal, &mut pages)?;
     output::deliver(&Output::File(folder.join(gpg::man::FILE)), gpg::man::page().as_bytes(), terminal)?;
     pages.push(gpg::man::FILE.to_owned());
-    let stand_in = sign_file::manual();
-    let page = stand_in_page(&stand_in);
-    deliver("chancery-sign-file", page, folder, terminal, &mut pages)?;
+    for stand_in in [sign_file::manual(), sbsign::manual(), pesign::manual(), systemd_sbsign::manual()] {
+        let page = stand_in_page(&stand_in);
+        deliver(stand_in.command.get_name(), page, folder, terminal, &mut pages)?;
+    }
     terminal.news(
         format_args!("{}: {} man pages", folder.display(), pages.len()),
         &json!({ "folder": folder.to_string_lossy(), "pages": pages }),

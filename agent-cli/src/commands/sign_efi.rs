@@ -1,24 +1,19 @@
 //! `chancery sign efi`
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chancery_formats::pe::{Attributes, Existing, Options, Pending, Signed, prepare, signature_of};
-use chancery_formats::raw::Input;
-use chancery_formats::x509::Certificate;
-use chancery_protocol::{Algorithm, CertificateKind, Format, Scheme};
+use chancery_formats::pe::{Attributes, Existing, Options, Pending, signature_of};
 
 use crate::args::{Global, Output, SignEfi};
 use crate::daemon;
-use crate::efi::{Source, certificates_of, failure};
+use crate::efi::{Source, failure};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{self, Deed, Done, blocking};
-use crate::key::{Key, no_certificate};
-use crate::module::{belongs, certificate_of};
+use crate::image_signer::{ImageSigner, Product};
+use crate::key::Key;
 use crate::output::{Folders, Replacement};
-use crate::signer::{Artifact, Signer, artifact_name};
 use crate::sources::beside;
 use crate::terminal::Terminal;
 
@@ -38,12 +33,18 @@ enum To {
     Signature(PathBuf),
 }
 
+impl To {
+    const fn product(&self) -> Product {
+        match self {
+            Self::Place | Self::Image(_) => Product::Image,
+            Self::Beside | Self::Signature(_) => Product::Signature,
+        }
+    }
+}
+
 /// What all images share.
 struct Job {
-    signer: Signer,
-    certificate: Certificate,
-    chain: Vec<Certificate>,
-    options: Options,
+    images: ImageSigner,
     to: To,
     /// Where images were replaced.
     folders: Folders,
@@ -53,43 +54,14 @@ pub(crate) async fn run(global: &Global, args: SignEfi, terminal: &Terminal) -> 
     let to = destination(&args)?;
     let client = daemon::agent(global).await?;
     let key = Key::fetch(&client, &args.key).await?;
-    if key.algorithm == Algorithm::Ed25519 {
-        let error = chancery_formats::cms::Error::Algorithm(key.algorithm).into();
-        return Err(failure(Path::new(key.name.as_str()), &error));
-    }
-    key.serves(Format::Efi, Scheme::over_digest(key.algorithm, args.hash))?;
-    let certificate = match &args.cert {
-        Some(path) => {
-            let certificate = certificate_of(path)?;
-            belongs(&certificate, &key, &path.display().to_string())?;
-            certificate
-        }
-        None => key.x509(&client).await?.ok_or_else(|| {
-            no_certificate(&key.name, CertificateKind::X509).hint(format!(
-                "the operator makes it with `chancery x509 self-sign {} --subject \"CN=...\" --profile efi`",
-                key.name
-            ))
-        })?,
-    };
-    let mut chain = Vec::new();
-    for path in &args.chain {
-        chain.append(&mut certificates_of(path)?);
-    }
-    chain.retain(|embedded| *embedded != certificate);
     let existing = if args.replace { Existing::Replace } else { Existing::Append };
-    let job = Arc::new(Job {
-        signer: Signer::new(client, args.key, Format::Efi, global.build_id.as_deref()),
-        certificate,
-        chain,
-        options: Options {
-            hash: args.hash,
-            existing,
-            attributes: Attributes::Authenticode,
-            signing_time: None,
-        },
-        to,
-        folders: Folders::default(),
-    });
+    let options =
+        Options { hash: args.hash, existing, attributes: Attributes::Authenticode, signing_time: None };
+    let build = global.build_id.as_deref();
+    let images = ImageSigner::new(client, key, args.cert.as_deref(), options, build).await?;
+    let mut images = images.with_chain(&args.chain)?;
+    images.chain.retain(|embedded| *embedded != images.certificate);
+    let job = Arc::new(Job { images, to, folders: Folders::default() });
     let exit = files::each(terminal, args.files, |path| sign(Arc::clone(&job), path)).await?;
     blocking(move || job.folders.sync()).await?;
     Ok(exit)
@@ -116,9 +88,9 @@ fn destination(args: &SignEfi) -> Result<To, Failure> {
 async fn sign(job: Arc<Job>, path: PathBuf) -> Result<Done, Failure> {
     let done = |deed| {
         Done::new(deed)
-            .detail("key", job.signer.key().as_str())
-            .detail("subject", job.certificate.subject().to_string())
-            .detail("hash", job.options.hash.as_str())
+            .detail("key", job.images.key())
+            .detail("subject", job.images.certificate.subject().to_string())
+            .detail("hash", job.images.options.hash.as_str())
     };
     let read = blocking({
         let (job, path) = (Arc::clone(&job), path.clone());
@@ -128,10 +100,7 @@ async fn sign(job: Arc<Job>, path: PathBuf) -> Result<Done, Failure> {
     let Some(pending) = pending else {
         return Ok(done(Deed::AlreadySigned).text("by this key, left alone"));
     };
-    let name = artifact_name(&path);
-    let input = Input::Digest(pending.digest().clone());
-    let raw = job.signer.sign_input(Artifact::named(&name), pending.scheme(), &input).await?;
-    let signed = pending.finish(&raw).map_err(|error| failure(&path, &error))?;
+    let signed = job.images.finish(&path, pending).await?;
     // The temporary file is held here and not on the thread that fills it, so that it goes at once if the run is
     // interrupted.
     let replacement = match &job.to {
@@ -147,7 +116,7 @@ async fn sign(job: Arc<Job>, path: PathBuf) -> Result<Done, Failure> {
         done(Deed::Signed).text(format!("to {to}")).detail("output", to)
     };
     blocking(move || {
-        write(&job.to, source, &signed, &output)?;
+        job.to.product().write(source, &signed, &output)?;
         replacement.commit_in(&job.folders)
     })
     .await?;
@@ -158,20 +127,13 @@ async fn sign(job: Arc<Job>, path: PathBuf) -> Result<Done, Failure> {
 fn read(job: &Job, path: &Path) -> Result<(Source, Option<Pending>), Failure> {
     let mut source = Source::open(path)?;
     let (image, plain) = source.plain();
-    let failed = |error| failure(path, &error);
-    if job.to == To::Place && signature_of(image, plain, &job.certificate, &job.options).map_err(failed)? {
-        return Ok((source, None));
-    }
-    let pending = prepare(image, plain, &job.certificate, &job.chain, &job.options).map_err(failed)?;
-    Ok((source, Some(pending)))
-}
-
-fn write(to: &To, source: Source, signed: &Signed, mut output: &std::fs::File) -> Result<(), Failure> {
-    match to {
-        To::Place | To::Image(_) => source.write(signed.edited(), output),
-        To::Beside | To::Signature(_) => {
-            let place = Path::new("the signature");
-            output.write_all(signed.cms()).map_err(|error| Failure::file("write", place, &error))
+    let images = &job.images;
+    if job.to == To::Place {
+        let signed = signature_of(image, plain, &images.certificate, &images.options);
+        if signed.map_err(|error| failure(path, &error))? {
+            return Ok((source, None));
         }
     }
+    let pending = images.prepare(path, &mut source)?;
+    Ok((source, Some(pending)))
 }

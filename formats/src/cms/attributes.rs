@@ -1,10 +1,11 @@
 //! Signed attributes (RFC 5652, sections 5.3 and 11).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chancery_protocol::Digest;
 use der::asn1::{ObjectIdentifier, OctetStringRef};
-use der::{Any, DateTime, Encode, Sequence};
+use der::{Any, DateTime, Decode, Encode, Sequence};
 use x509_cert::time::Time;
 
 use super::Error;
@@ -58,6 +59,19 @@ impl Attributes {
         // The order of DER (X.690, section 11.6).
         encoded.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(Self(SetOf(encoded.into_iter().map(|(_, attribute)| attribute).collect())))
+    }
+
+    /// Reads attributes that stand alone, as they are signed: a SET OF in DER (RFC 5652, section 5.4), in which no kind
+    /// stands twice.
+    #[cfg(feature = "pe")]
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let set = SetOf::<Any>::from_der(bytes).ok()?;
+        let read = set.0.iter().map(|one| Some((one.to_der().ok()?, one.decode_as::<Attribute>().ok()?.oid)));
+        let read: Vec<_> = read.collect::<Option<_>>()?;
+        let kinds: BTreeSet<_> = read.iter().map(|(_, kind)| kind).collect();
+        // OpenSSL puts them in the order of DER before it hashes them, wherever they stand.
+        let in_order = read.is_sorted_by(|(one, _), (next, _)| one < next);
+        (in_order && kinds.len() == read.len()).then_some(Self(set))
     }
 
     /// What is signed: the attributes as a SET OF of their own (RFC 5652, section 5.4).

@@ -23,6 +23,8 @@ pub enum Attributes {
     Authenticode,
     /// What OpenSSL adds to sbsign's signatures: the ciphers that it could read mail with. Nobody looks at them.
     Sbsign,
+    /// What pesign and systemd-sbsign have in its place: that no such ciphers are told.
+    Pesign,
 }
 
 /// How an image is to be signed.
@@ -62,15 +64,27 @@ pub fn prepare(
     // Told before gigabytes are read.
     table_offset(image)?;
     let contents = Contents::read(image, file, &[options.hash])?;
-    let none = || library("hash the image")("there is no digest");
-    let content = indirect_data::encode(contents.digests.first().ok_or_else(none)?)?;
-    let signed = raw::digest(options.hash, content.value()).map_err(cms::Error::from)?;
-    let further = options.attributes.encode()?;
-    let attributes = cms::Attributes::new(SPC_INDIRECT_DATA, &signed, options.signing_time, further)?;
+    let content = content(&contents, options.hash)?;
+    let attributes = options.attributes(&content)?;
     let signer = cms::Signer::of_firmware(certificate, chain, options.hash)?;
     let cms = signer.over_attributes(SPC_INDIRECT_DATA, Some(content), attributes)?;
     let digest = cms.digest()?.clone();
     Ok(Pending { image: image.clone(), contents, existing: options.existing, digest, cms })
+}
+
+/// What is signed in the place of an image that was read with this hash.
+pub(super) fn content(contents: &Contents, hash: Hash) -> Result<Any, Error> {
+    let digest = contents.digests.iter().find(|digest| digest.hash() == hash);
+    indirect_data::encode(digest.ok_or_else(|| library("hash the image")("there is no digest"))?)
+}
+
+impl Options {
+    /// The attributes of a signature over this content.
+    pub(super) fn attributes(&self, content: &Any) -> Result<cms::Attributes, Error> {
+        let signed = raw::digest(self.hash, content.value()).map_err(cms::Error::from)?;
+        let further = self.attributes.encode()?;
+        Ok(cms::Attributes::new(SPC_INDIRECT_DATA, &signed, self.signing_time, further)?)
+    }
 }
 
 impl Pending {
@@ -96,8 +110,8 @@ impl Pending {
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Signed {
-    cms: Vec<u8>,
-    edited: Edited,
+    pub(super) cms: Vec<u8>,
+    pub(super) edited: Edited,
 }
 
 impl Signed {
@@ -122,6 +136,7 @@ const INDIVIDUAL: [u8; 14] =
 /// smimeCapabilities (RFC 8551, section 2.5.2), as OpenSSL's PKCS7_sign writes it: AES-256, AES-192 and AES-128 in CBC,
 /// DES-EDE3, RC2 with 128 and with 64 bits, DES, RC2 with 40 bits.
 const SMIME_CAPABILITIES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.15");
+const NO_CIPHERS: [u8; 2] = [0x30, 0x00];
 const CIPHERS: &[u8] = b"\x30\x6a\
     \x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2a\
     \x30\x0b\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x16\
@@ -137,6 +152,7 @@ impl Attributes {
         let all: &[(ObjectIdentifier, &[u8])] = match self {
             Self::Authenticode => &[(SP_OPUS_INFO, &NO_OPUS_INFO), (STATEMENT_TYPE, &INDIVIDUAL)],
             Self::Sbsign => &[(SMIME_CAPABILITIES, CIPHERS)],
+            Self::Pesign => &[(SMIME_CAPABILITIES, &NO_CIPHERS)],
         };
         let all = all.iter().map(|&(oid, value)| Ok(Attribute::new(oid, Any::from_der(value)?)));
         all.collect::<Result<_, der::Error>>().map_err(library("write signed attributes"))

@@ -1,6 +1,9 @@
-//! The key argument: a name, a `pkcs11:` URI, or, where a build system wants a file, the certificate of the key.
+//! A key as other tools' command lines have it: a name, a `pkcs11:` URI, or, where a build system wants a file, the
+//! certificate of the key.
 
-use std::ffi::OsString;
+mod pkcs11_uri;
+
+use std::ffi::OsStr;
 use std::path::Path;
 
 use chancery_formats::x509::Certificate;
@@ -8,24 +11,31 @@ use chancery_protocol::agent::Agent;
 use chancery_protocol::client::{Client, ClientError};
 use chancery_protocol::{KeyName, Reason};
 
-use super::pkcs11_uri::{SCHEME, Uri};
+use self::pkcs11_uri::{SCHEME, Uri};
 use crate::daemon::{self, Asked};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::key::Key;
 use crate::module::small;
 
-/// The key that the command line means; `certificate` is the one beside it.
-pub(super) async fn resolve(
-    client: &Client<Agent>,
-    argument: &OsString,
-    certificate: &Certificate,
-) -> Result<Key, Failure> {
-    let text = argument.to_str();
+/// The word for a key on the command line of a stand-in.
+#[derive(Clone, Copy)]
+pub(crate) struct KeyArgument<'a> {
+    /// The word.
+    pub(crate) word: &'a OsStr,
+    /// The certificate that is named beside it, if one is.
+    pub(crate) certificate: Option<&'a Certificate>,
+    /// The stand-in, for messages.
+    pub(crate) program: &'a str,
+}
+
+/// The key that the command line means.
+pub(crate) async fn resolve(client: &Client<Agent>, argument: KeyArgument<'_>) -> Result<Key, Failure> {
+    let text = argument.word.to_str();
     if let Some(uri) = text.filter(|text| text.starts_with(SCHEME)) {
         return of_uri(client, uri).await;
     }
-    let path = Path::new(argument);
+    let path = Path::new(argument.word);
     let name = text.and_then(|text| text.parse::<KeyName>().ok());
     if let Some(name) = name {
         // A key's name counts even where a file is called so too.
@@ -36,7 +46,7 @@ pub(super) async fn resolve(
             Err(error) => return Err(daemon::failure(error, &Asked::about(&name))),
         }
     }
-    if path.exists() { of_file(client, path, certificate).await } else { Err(not_a_key(argument)) }
+    if path.exists() { of_file(client, path, argument).await } else { Err(not_a_key(argument.word)) }
 }
 
 async fn of_uri(client: &Client<Agent>, text: &str) -> Result<Key, Failure> {
@@ -71,32 +81,31 @@ async fn of_uri(client: &Client<Agent>, text: &str) -> Result<Key, Failure> {
 
 /// What a file says of the key. A certificate is as good as a name: the kernel's configuration
 /// (`CONFIG_MODULE_SIG_KEY`) takes no name, but a file with nothing else in it.
-async fn of_file(client: &Client<Agent>, path: &Path, certificate: &Certificate) -> Result<Key, Failure> {
+async fn of_file(client: &Client<Agent>, path: &Path, argument: KeyArgument<'_>) -> Result<Key, Failure> {
     let bytes = small(path)?;
     let private = PRIVATE.as_bytes();
     let is_private = bytes.windows(private.len()).any(|window| window == private);
-    let same = !is_private
-        && Certificate::parse(&bytes).is_ok_and(|own| own.public_key() == certificate.public_key());
-    let key = find(client, |key| key.public == *certificate.public_key()).await?;
-    match key {
+    let own = if is_private { None } else { Certificate::parse(&bytes).ok() };
+    let told = |hint: String| {
+        let what = if is_private { "holds a private key" } else { "is a file" };
+        let error =
+            format!("{}: {what}, and {} signs with a key in a token", path.display(), argument.program);
+        Err(Failure::new(Exit::Failed, error).hint(hint))
+    };
+    let Some(certificate) = argument.certificate.or(own.as_ref()) else {
+        return told("give the name of a key in its place; `chancery keys` lists yours".to_owned());
+    };
+    let subject = certificate.subject().common_name();
+    let same = own.as_ref().is_some_and(|own| own.public_key() == certificate.public_key());
+    match find(client, |key| key.public == *certificate.public_key()).await? {
         Some(key) if same => Ok(key),
-        key => {
-            let what = if is_private { "holds a private key" } else { "is a file" };
-            let failure = Failure::new(
-                Exit::Failed,
-                format!("{}: {what}, and chancery-sign-file signs with a key in a token", path.display()),
-            );
-            let subject = certificate.subject().common_name();
-            Err(match key {
-                Some(key) => failure.hint(format!(
-                    "the certificate of `{subject}` belongs to key `{0}`: give `{0}` in place of the file",
-                    key.name
-                )),
-                None => failure.hint(format!(
-                    "give the name of a key (`chancery keys`) and its certificate; that of `{subject}` belongs to none of yours"
-                )),
-            })
-        }
+        Some(key) => told(format!(
+            "the certificate of `{subject}` belongs to key `{0}`: give `{0}` in place of the file",
+            key.name
+        )),
+        None => told(format!(
+            "give the name of a key (`chancery keys`) and its certificate; that of `{subject}` belongs to none of yours"
+        )),
     }
 }
 
@@ -117,7 +126,7 @@ async fn find(client: &Client<Agent>, is_meant: impl Fn(&Key) -> bool) -> Result
     Ok(None)
 }
 
-fn not_a_key(argument: &OsString) -> Failure {
+fn not_a_key(argument: &OsStr) -> Failure {
     Failure::new(
         Exit::Failed,
         format!(
