@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use chancery_protocol::Algorithm;
+
 use crate::House;
 use crate::process::{capped, run};
 use crate::tools::have;
@@ -42,6 +44,15 @@ impl House {
         for (name, _) in keys {
             house.x509(name, "efi");
         }
+        house.image("a.efi");
+        house
+    }
+
+    /// A house with the key `boot`, its certificate in `boot.pem`, and the image `a.efi`.
+    #[track_caller]
+    pub fn with_boot() -> Self {
+        let house = Self::builder().key("boot", Algorithm::Rsa2048).start();
+        house.x509("boot", "efi");
         house.image("a.efi");
         house
     }

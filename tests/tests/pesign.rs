@@ -4,20 +4,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use chancery_protocol::Algorithm;
 use chancery_tests::images::{P256, RSA, have_images_and};
 use chancery_tests::tools::{have, is_root};
 use chancery_tests::{House, Page};
 
 const JUDGES: [&str; 4] = ["openssl", "osslsigncode", "pesign", "sbverify"];
-
-/// A house with the key `boot`, its certificate in `boot.pem`, and the image `a.efi`.
-fn house() -> House {
-    let house = House::builder().key("boot", Algorithm::Rsa2048).start();
-    house.x509("boot", "efi");
-    house.image("a.efi");
-    house
-}
 
 /// All judges accept `image` as signed by `boot`.
 #[track_caller]
@@ -37,7 +28,7 @@ fn rpmbuild_signs_by_the_macro_with_the_key_that_two_lines_name() {
     if !have_images_and(&JUDGES) || !have(&["rpmbuild"]) {
         return;
     }
-    let house = house();
+    let house = House::with_boot();
     let recorder = house.recorder("pesign", "chancery-pesign");
     house.write("macros.pesign", MACROS);
     house.write(
@@ -84,7 +75,7 @@ fn callers_sign_as_they_call_pesign() {
     if !have_images_and(&JUDGES) {
         return;
     }
-    let house = house();
+    let house = House::with_boot();
     fs::set_permissions(house.path("a.efi"), fs::Permissions::from_mode(0o750)).unwrap();
     for words in [
         // ukify, mkosi, and by hand.
@@ -126,7 +117,7 @@ fn a_signature_is_written_alone_and_told_of() {
     if !have_images_and(&JUDGES) {
         return;
     }
-    let house = house();
+    let house = House::with_boot();
     house.shell("chancery-pesign -s -c boot -i a.efi -e a.p7 && cp a.efi b.efi").succeeded();
     house.shell("chancery attach efi a.p7 b.efi").succeeded();
     accept(&house, "b.efi");
@@ -192,7 +183,7 @@ fn what_is_not_done_leaves_no_file_and_ends_with_1_as_pesign_does() {
     if !have_images_and(&JUDGES) {
         return;
     }
-    let house = house();
+    let house = House::with_boot();
     house.write("there.efi", "there");
     let before = house.files();
     for (words, told) in [

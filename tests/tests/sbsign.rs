@@ -3,20 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
-use chancery_protocol::Algorithm;
 use chancery_tests::images::{RSA, STUB, have_images_and};
 use chancery_tests::tools::{have, is_root};
 use chancery_tests::{House, Page, capped, run};
 
 const JUDGES: [&str; 5] = ["openssl", "osslsigncode", "sbattach", "sbsign", "sbverify"];
-
-/// A house with the key `boot`, its certificate in `boot.pem`, and the image `a.efi`.
-fn house() -> House {
-    let house = House::builder().key("boot", Algorithm::Rsa2048).start();
-    house.x509("boot", "efi");
-    house.image("a.efi");
-    house
-}
 
 #[test]
 fn with_a_key_that_is_in_token_and_file_every_byte_is_sbsigns() {
@@ -66,7 +57,7 @@ fn every_argument_of_sbsign_is_taken_and_outputs_are_called_as_it_calls_them() {
     if !have_images_and(&JUDGES) {
         return;
     }
-    let house = house();
+    let house = House::with_boot();
     for (words, made) in [
         ("--key boot --cert boot.pem a.efi", "a.efi.signed"),
         ("a.efi --key boot", "a.efi.signed"),
@@ -148,7 +139,7 @@ fn a_user_without_a_grant_gets_sbsigns_exit_code_and_our_reason() {
     if !have_images_and(&JUDGES) || !is_root() {
         return;
     }
-    let house = house();
+    let house = House::with_boot();
     fs::create_dir(house.path("theirs")).unwrap();
     run(capped(10, "chown").arg("65534").arg(house.path("theirs"))).succeeded();
     let line = "chancery-sbsign --key boot --cert boot.pem --output theirs/out.efi a.efi";
@@ -166,7 +157,7 @@ fn dracut_signs_its_image_with_two_lines_in_its_configuration() {
     if !have_images_and(&JUDGES) || !have(&["dracut", "objcopy"]) || !is_root() {
         return;
     }
-    let house = house();
+    let house = House::with_boot();
     let recorder = house.recorder("sbsign", "chancery-sbsign");
     let certificate = house.path("boot.pem");
     house.write(

@@ -5,6 +5,7 @@
 //! attributes that are signed are pesign's.
 
 mod arguments;
+mod asked;
 mod manual;
 mod tell;
 
@@ -31,7 +32,8 @@ use crate::output::Replacement;
 use crate::stand_in::{self, ended, like_pesign};
 use crate::terminal::{self, Terminal};
 
-use self::arguments::{Asked, Existing, Form, Made, Out, Pesign};
+use self::arguments::Pesign;
+use self::asked::{Asked, Existing, Form, Made, Out};
 pub(crate) use self::manual::manual;
 
 /// The names under which this face is called: its own, and the tool's, where a link takes its place.

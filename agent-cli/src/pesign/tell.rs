@@ -14,7 +14,7 @@ use crate::failure::Failure;
 /// What stands between signatures.
 const RULE: &str = "---------------------------------------------\n";
 
-/// The Authenticode digest, as pesign has told it since 0.113.
+/// The Authenticode digest, as pesign 116 tells it.
 pub(super) fn hash(path: &Path, hash: Hash) -> Result<String, Failure> {
     let mut source = Source::open(path)?;
     let (image, plain) = source.plain();
