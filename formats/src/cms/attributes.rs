@@ -1,11 +1,10 @@
 //! Signed attributes (RFC 5652, sections 5.3 and 11).
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use chancery_protocol::Digest;
 use der::asn1::{ObjectIdentifier, OctetStringRef};
-use der::{Any, DateTime, Decode, Encode, Sequence};
+use der::{Any, DateTime, Encode, Sequence};
 use x509_cert::time::Time;
 
 use super::Error;
@@ -65,6 +64,9 @@ impl Attributes {
     /// stands twice.
     #[cfg(feature = "pe")]
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        use der::Decode;
+        use std::collections::BTreeSet;
+
         let set = SetOf::<Any>::from_der(bytes).ok()?;
         let read = set.0.iter().map(|one| Some((one.to_der().ok()?, one.decode_as::<Attribute>().ok()?.oid)));
         let read: Vec<_> = read.collect::<Option<_>>()?;

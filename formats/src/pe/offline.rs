@@ -11,8 +11,8 @@ use der::Any;
 
 use super::contents::Contents;
 use super::edit::table_offset;
-use super::indirect_data::SPC_INDIRECT_DATA;
 use super::error::library;
+use super::indirect_data::SPC_INDIRECT_DATA;
 use super::sign::content;
 use super::{Edited, Error, Existing, Image, Options, Signed};
 use crate::cms;
