@@ -80,6 +80,31 @@ impl House {
         assert!(said.contains("Succeeded"), "{said}");
     }
 
+    /// Expects a stand-in to end with 1 for each of these command lines, to tell the reason, and to leave no file.
+    #[track_caller]
+    pub fn refuses(&self, program: &str, lines: &[(&str, &str)]) {
+        let before = self.files();
+        for (words, told) in lines {
+            let said = self.shell(&format!("{program} {words}")).failed(1);
+            let is_told = said.stderr.starts_with("error: ") && said.stderr.contains(told);
+            assert!(is_told && said.stdout.is_empty(), "{words}: {}", said.text());
+            assert_eq!(self.files(), before, "{words}");
+        }
+    }
+
+    /// Expects a user without a grant to be refused the key `boot`, and a stand-in called so to write nothing to
+    /// `theirs/out.efi`. Needs root.
+    #[track_caller]
+    pub fn refuses_a_stranger(&self, line: &str) {
+        const STRANGER: u32 = 65_534;
+        let folder = self.path("theirs");
+        fs::create_dir(&folder).expect("a folder");
+        std::os::unix::fs::chown(&folder, Some(STRANGER), None).expect("its owner");
+        let said = self.shell_as(STRANGER, STRANGER, &[], line).failed(1).stderr;
+        assert!(said.contains("error: key `boot` does not exist, or you may not use it"), "{said}");
+        assert_eq!(fs::read_dir(&folder).expect("the folder").count(), 0);
+    }
+
     /// Does what a page of docs/integrations has once for the operator, as the user of the test.
     #[track_caller]
     pub fn follow(&self, block: &str) {

@@ -2,7 +2,6 @@
 //! in systemd-sbsign's words. openssl signs; sbverify and osslsigncode judge.
 
 use std::fs;
-use std::path::Path;
 
 use chancery_tests::images::{P256, RSA, have_images_and};
 use chancery_tests::tools::is_root;
@@ -179,38 +178,28 @@ fn what_systemd_sbsign_is_refused_leaves_no_file_and_ends_with_1() {
     house
         .shell("chancery prepare efi -o data b.efi && openssl dgst -sha256 -sign boot.key -out sig data")
         .succeeded();
-    let with = "sign --certificate=boot.pem --output=out.efi";
-    for (words, told) in [
-        (format!("{with} --private-key=none a.efi"), "key `none` does not exist, or you may not use it"),
-        (format!("{with} --private-key=boot.key a.efi"), "give `boot` in place of the file"),
-        (
-            format!("{with} --private-key=other a.efi"),
-            "boot.pem: the certificate of `boot of a test` is for another key",
-        ),
-        (format!("{with} --private-key=boot none.efi"), "none.efi: cannot read"),
-        (format!("{with} --private-key=boot --private-key-source=engine:tpm2 a.efi"), "engine:tpm2"),
-        (
-            format!("{with} --signed-data=data --signed-data-signature=sig a.efi"),
-            "data: this is about another image",
-        ),
-        (format!("{with} --signed-data=data a.efi"), "belong together"),
-        (format!("{with} a.efi"), "nobody is named who signs"),
-        ("sign --private-key=boot a.efi".to_owned(), "no output is named"),
-        ("verify a.efi".to_owned(), "verify"),
-    ] {
-        let said = house.shell(&format!("chancery-systemd-sbsign {words}")).failed(1);
-        assert!(said.stderr.starts_with("error: ") && said.stderr.contains(told), "{words}: {}", said.stderr);
-        assert!(!house.path("out.efi").exists(), "{words}");
-    }
+    let with = "--certificate=boot.pem --output=out.efi";
+    house.refuses(
+        &format!("chancery-systemd-sbsign sign {with}"),
+        &[
+            ("--private-key=none a.efi", "key `none` does not exist, or you may not use it"),
+            ("--private-key=boot.key a.efi", "give `boot` in place of the file"),
+            ("--private-key=other a.efi", "boot.pem: the certificate of `boot of a test` is for another key"),
+            ("--private-key=boot none.efi", "none.efi: cannot read"),
+            ("--private-key=boot --private-key-source=engine:tpm2 a.efi", "engine:tpm2"),
+            ("--signed-data=data --signed-data-signature=sig a.efi", "data: this is about another image"),
+            ("--signed-data=data a.efi", "belong together"),
+            ("a.efi", "nobody is named who signs"),
+            ("--private-key=boot", "no image is named"),
+        ],
+    );
+    house.refuses(
+        "chancery-systemd-sbsign",
+        &[("sign --private-key=boot a.efi", "no output is named"), ("verify a.efi", "verify")],
+    );
     if is_root() {
-        let line = "chancery-systemd-sbsign sign --private-key=boot --certificate=boot.pem --output=/dev/shm/no.efi a.efi";
-        let said = house.shell_as(65_534, 65_534, &[], line).failed(1);
-        assert!(
-            said.stderr.contains("error: key `boot` does not exist, or you may not use it"),
-            "{}",
-            said.stderr
-        );
-        assert!(!Path::new("/dev/shm/no.efi").exists());
+        let line = "chancery-systemd-sbsign sign --private-key=boot --certificate=boot.pem --output=theirs/out.efi a.efi";
+        house.refuses_a_stranger(line);
     }
 }
 

@@ -163,19 +163,21 @@ fn what_is_signed_elsewhere_comes_back_by_pesigns_own_way() {
     accept(&house, "out.efi");
     // Of another image, or by another key, it is nobody's.
     house.shell("cp a.efi b.efi && printf x | dd of=b.efi bs=1 seek=2000 conv=notrunc").succeeded();
-    for (words, told) in [
-        ("-c boot -i b.efi -o no.efi -I attributes -R raw", "attributes: this is about another image"),
-        ("-c other -i a.efi -o no.efi -I attributes -R raw", "raw: this is no signature of a key of p256"),
-        ("-c boot -i a.efi -o no.efi -I attributes -R attributes", "attributes: "),
-        (
-            "-c boot -i a.efi -o no.efi -I a.efi -R raw",
-            "a.efi: this is not what a signature of an image is over",
-        ),
-    ] {
-        let said = house.shell(&format!("chancery-pesign {words}")).failed(1);
-        assert!(said.stderr.contains(told), "{words}: {}", said.stderr);
-        assert!(!house.path("no.efi").exists(), "{words}");
-    }
+    house.refuses(
+        "chancery-pesign",
+        &[
+            ("-c boot -i b.efi -o no.efi -I attributes -R raw", "attributes: this is about another image"),
+            (
+                "-c other -i a.efi -o no.efi -I attributes -R raw",
+                "raw: this is no signature of a key of p256",
+            ),
+            ("-c boot -i a.efi -o no.efi -I attributes -R attributes", "attributes: "),
+            (
+                "-c boot -i a.efi -o no.efi -I a.efi -R raw",
+                "a.efi: this is not what a signature of an image is over",
+            ),
+        ],
+    );
 }
 
 #[test]
@@ -185,43 +187,30 @@ fn what_is_not_done_leaves_no_file_and_ends_with_1_as_pesign_does() {
     }
     let house = House::with_boot();
     house.write("there.efi", "there");
-    let before = house.files();
-    for (words, told) in [
-        ("-s -c boot -i a.efi -o there.efi", "there.efi: exists, and --force was not given"),
-        ("-s -c boot -i a.efi -o a.efi", "a.efi: in-place editing"),
-        ("-s -i a.efi -o b.efi", "no key is named"),
-        ("-s -c none -i a.efi -o b.efi", "key `none` does not exist, or you may not use it"),
-        ("-s -c 'Red Hat Test Certificate' -i a.efi -o b.efi", "`Red Hat Test Certificate` is neither"),
-        (
-            "-s -c boot -t other -i a.efi -o b.efi",
-            "no key that you may use fits `pkcs11:token=other;object=boot`",
-        ),
-        ("-s -c boot -i none.efi -o b.efi", "none.efi: cannot read"),
-        ("-s -c boot -i boot.pem -o b.efi", "boot.pem: this is no PE image"),
-        ("-s -c boot -d sha1 -i a.efi -o b.efi", "digest `sha1`"),
-        ("-r -i a.efi -o b.efi", "`-r` of pesign is not done here"),
-        ("-D", "chanceryd is the daemon"),
-        ("--sign-it", "'--sign-it'"),
-        ("-E there.efi -i a.efi", "there.efi: exists"),
-    ] {
-        let said = house.shell(&format!("chancery-pesign {words}")).failed(1);
-        assert!(said.stderr.contains(told), "{words}: {}", said.stderr);
-        assert!(
-            said.stderr.starts_with("error: ") && said.stderr.contains("hint: ") || told == "'--sign-it'",
-            "{words}: {}",
-            said.stderr
-        );
-        assert_eq!(house.files(), before, "{words}");
-    }
+    house.refuses(
+        "chancery-pesign",
+        &[
+            ("-s -c boot -i a.efi -o there.efi", "there.efi: exists, and --force was not given"),
+            ("-s -c boot -i a.efi -o a.efi", "a.efi: in-place editing"),
+            ("-s -i a.efi -o b.efi", "no key is named"),
+            ("-s -c none -i a.efi -o b.efi", "key `none` does not exist, or you may not use it"),
+            ("-s -c 'Red Hat Test Certificate' -i a.efi -o b.efi", "`Red Hat Test Certificate` is neither"),
+            (
+                "-s -c boot -t other -i a.efi -o b.efi",
+                "no key that you may use fits `pkcs11:token=other;object=boot`",
+            ),
+            ("-s -c boot -i none.efi -o b.efi", "none.efi: cannot read"),
+            ("-s -c boot -i boot.pem -o b.efi", "boot.pem: this is no PE image"),
+            ("-s -c boot -d sha1 -i a.efi -o b.efi", "digest `sha1`"),
+            ("-r -i a.efi -o b.efi", "`-r` of pesign is not done here"),
+            ("-D", "chanceryd is the daemon"),
+            ("--sign-it", "'--sign-it'"),
+            ("-E there.efi -i a.efi", "there.efi: exists"),
+        ],
+    );
     assert_eq!(fs::read_to_string(house.path("there.efi")).unwrap(), "there");
     if is_root() {
-        let line = "cd /tmp && chancery-pesign -s -c boot -i \"$OLDPWD/a.efi\" -o \"no-$$.efi\"; code=$?; test ! -e \"no-$$.efi\" && exit $code";
-        let said = house.shell_as(65_534, 65_534, &[], line).failed(1);
-        assert!(
-            said.stderr.contains("error: key `boot` does not exist, or you may not use it"),
-            "{}",
-            said.stderr
-        );
+        house.refuses_a_stranger("chancery-pesign -s -c boot -i a.efi -o theirs/out.efi");
     }
 }
 

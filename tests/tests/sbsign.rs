@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use chancery_tests::images::{RSA, STUB, have_images_and};
 use chancery_tests::tools::{have, is_root};
-use chancery_tests::{House, Page, capped, run};
+use chancery_tests::{House, Page};
 
 const JUDGES: [&str; 5] = ["openssl", "osslsigncode", "sbattach", "sbsign", "sbverify"];
 
@@ -101,37 +101,32 @@ fn what_is_not_signed_leaves_no_file_and_ends_with_1_as_sbsign_does() {
             "openssl req -x509 -newkey rsa:2048 -nodes -keyout o.key -out other.pem -subj /CN=Other -days 30",
         )
         .succeeded();
-    let before = house.files();
-    for (words, told) in [
-        ("--key none --cert boot.pem a.efi", "key `none` does not exist, or you may not use it"),
-        (
-            "--key boot.key --cert boot.pem a.efi",
-            "hint: the certificate of `boot of a test` belongs to key `boot`",
-        ),
-        (
-            "--key boot --cert other.pem a.efi",
-            "other.pem: the certificate of `Other` is for another key than `boot`",
-        ),
-        ("--key boot --cert none.pem a.efi", "none.pem: cannot read: no such file or directory"),
-        ("--key boot --addcert none.pem a.efi", "none.pem: cannot read: no such file or directory"),
-        ("--key boot none.efi", "none.efi: cannot read: no such file or directory"),
-        ("--key boot text", "text: this is no PE image"),
-        ("--key boot --output none/out.efi a.efi", "none"),
-        ("--key boot --engine tpm2tss a.efi", "tpm2tss"),
-        ("--key boot --digest sha1 a.efi", "'--digest'"),
-        ("--key boot", "<efi-boot-image>"),
-        ("a.efi", "--key"),
-        ("--key boot a.efi boot.pem", "boot.pem"),
-    ] {
-        let said = house.shell(&format!("chancery-sbsign {words}")).failed(1);
-        assert!(said.stderr.contains(told), "{words}: {}", said.stderr);
-        assert!(said.stderr.starts_with("error: "), "{words}: {}", said.stderr);
-        assert_eq!(said.stdout, "", "{words}");
-        assert_eq!(house.files(), before, "{words}");
-    }
-    let said = house.shell("SOURCE_DATE_EPOCH=today chancery-sbsign --key boot a.efi").failed(1);
-    assert!(said.stderr.contains("SOURCE_DATE_EPOCH is no time: `today`"), "{}", said.stderr);
-    assert_eq!(house.files(), before);
+    house.refuses(
+        "chancery-sbsign",
+        &[
+            ("--key none --cert boot.pem a.efi", "key `none` does not exist, or you may not use it"),
+            (
+                "--key boot.key --cert boot.pem a.efi",
+                "hint: the certificate of `boot of a test` belongs to key `boot`",
+            ),
+            (
+                "--key boot --cert other.pem a.efi",
+                "other.pem: the certificate of `Other` is for another key than `boot`",
+            ),
+            ("--key boot --cert none.pem a.efi", "none.pem: cannot read: no such file or directory"),
+            ("--key boot --addcert none.pem a.efi", "none.pem: cannot read: no such file or directory"),
+            ("--key boot none.efi", "none.efi: cannot read: no such file or directory"),
+            ("--key boot text", "text: this is no PE image"),
+            ("--key boot --output none/out.efi a.efi", "none"),
+            ("--key boot --engine tpm2tss a.efi", "tpm2tss"),
+            ("--key boot --digest sha1 a.efi", "'--digest'"),
+            ("--key boot", "<efi-boot-image>"),
+            ("a.efi", "--key"),
+            ("--key boot a.efi boot.pem", "boot.pem"),
+        ],
+    );
+    let told = "SOURCE_DATE_EPOCH is no time: `today`";
+    house.refuses("SOURCE_DATE_EPOCH=today chancery-sbsign", &[("--key boot a.efi", told)]);
 }
 
 #[test]
@@ -140,36 +135,33 @@ fn a_user_without_a_grant_gets_sbsigns_exit_code_and_our_reason() {
         return;
     }
     let house = House::with_boot();
-    fs::create_dir(house.path("theirs")).unwrap();
-    run(capped(10, "chown").arg("65534").arg(house.path("theirs"))).succeeded();
-    let line = "chancery-sbsign --key boot --cert boot.pem --output theirs/out.efi a.efi";
-    let said = house.shell_as(65_534, 65_534, &[], line).failed(1);
-    assert!(
-        said.stderr.contains("error: key `boot` does not exist, or you may not use it"),
-        "{}",
-        said.stderr
-    );
-    assert_eq!(fs::read_dir(house.path("theirs")).unwrap().count(), 0);
+    house.refuses_a_stranger("chancery-sbsign --key boot --cert boot.pem --output theirs/out.efi a.efi");
 }
 
 #[test]
-fn dracut_signs_its_image_with_two_lines_in_its_configuration() {
+fn dracut_signs_its_image_with_three_lines_in_its_configuration() {
     if !have_images_and(&JUDGES) || !have(&["dracut", "objcopy"]) || !is_root() {
         return;
     }
     let house = House::with_boot();
     let recorder = house.recorder("sbsign", "chancery-sbsign");
     let certificate = house.path("boot.pem");
-    house.write(
-        "dracut.conf",
-        format!("uefi_secureboot_key=boot\nuefi_secureboot_cert=\"{}\"\n", certificate.display()),
-    );
+    // dracut has a PATH of its own.
+    let folder = recorder.program.parent().unwrap();
+    let configuration = |key: &str| {
+        format!(
+            "uefi_secureboot_key={key}\nuefi_secureboot_cert=\"{}\"\n\
+             DRACUT_PATH=\"{} /sbin /bin /usr/sbin /usr/bin\"\n",
+            certificate.display(),
+            folder.display()
+        )
+    };
+    house.write("dracut.conf", configuration("boot"));
     fs::create_dir(house.path("conf.d")).unwrap();
     let image = house.path("linux.efi");
     let line = format!(
-        "PATH='{}':$PATH dracut --force --no-kernel --no-hostonly --modules base --kver 6.1 --uefi \
+        "dracut --force --no-kernel --no-hostonly --modules base --kver 6.1 --uefi \
          --kernel-image \"$PWD/a.efi\" --uefi-stub {STUB} --conf dracut.conf --confdir conf.d --tmpdir \"$PWD\" '{}'",
-        recorder.program.parent().unwrap().display(),
         image.display()
     );
     house.shell(&line).succeeded();
@@ -180,10 +172,7 @@ fn dracut_signs_its_image_with_two_lines_in_its_configuration() {
     assert!(call.len() == 7 && call[6].ends_with("/linux.efi"), "{call:?}");
     house.shell("sbverify --cert boot.pem linux.efi").succeeded();
     // One that is refused is no image.
-    house.write(
-        "dracut.conf",
-        format!("uefi_secureboot_key=none\nuefi_secureboot_cert=\"{}\"\n", certificate.display()),
-    );
+    house.write("dracut.conf", configuration("none"));
     fs::remove_file(&image).unwrap();
     let said = house.shell(&line).failed(1).text();
     assert!(said.contains("error: key `none` does not exist, or you may not use it"), "{said}");
