@@ -225,9 +225,8 @@ const NSS: &str = "NSS Certificate DB";
 
 /// Percent-encoding of all but letters and digits (RFC 7512, section 2.3).
 fn encoded(text: &str) -> String {
-    let encode = |byte: u8| match byte.is_ascii_alphanumeric() {
-        true => char::from(byte).to_string(),
-        false => format!("%{byte:02X}"),
+    let encode = |byte: u8| {
+        if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
     };
     text.bytes().map(encode).collect()
 }
