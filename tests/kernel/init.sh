@@ -18,5 +18,6 @@ for module in /modules/*.ko; do
         echo "kernel-test: $name: refused: ${said##*: }"
     fi
 done
+. /verity/init.sh
 echo "kernel-test: end"
 reboot -f

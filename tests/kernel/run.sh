@@ -13,6 +13,7 @@ kernel=$(cd "${CARGO_TARGET_DIR:-target}/kernel" && pwd)
 house=$kernel/house
 here=$PWD/tests/kernel
 . scripts/private-daemon.sh
+. tests/kernel/verity.sh
 
 # The kernel's make is none of the one that called this.
 unset MAKEFLAGS MAKELEVEL MFLAGS
@@ -110,6 +111,7 @@ pack() {
     printf "\\$(printf %o $((byte ^ 1)))" | dd of="$root/modules/flipped.ko" bs=1 seek="$at" conv=notrunc status=none
     [ "$(cmp -l "$signed" "$root/modules/flipped.ko" | wc -l)" = 1 ] || fail "not one byte differs"
 
+    pack_verity
     cp "$(command -v busybox)" "$root/bin/busybox"
     cp "$here/init.sh" "$root/init"
     chmod 755 "$root/init"
@@ -122,7 +124,7 @@ boot() {
     rm -f "$kernel/console.raw"
     timeout --kill-after=5 "$2" qemu-system-x86_64 -accel "$1" -cpu max -m 256 -nic none -display none -monitor none \
         -serial "file:$kernel/console.raw" -no-reboot -kernel "$tree/arch/x86/boot/bzImage" -initrd "$kernel/initramfs" \
-        -append "console=ttyS0 panic=-1" </dev/null >"$kernel/qemu.log" 2>&1 || true
+        -append "console=ttyS0 panic=-1 dm_verity.require_signatures=1" </dev/null >"$kernel/qemu.log" 2>&1 || true
     tr -d '\r' <"$kernel/console.raw" >"$kernel/console"
     grep -q '^kernel-test: end' "$kernel/console"
 }
@@ -164,6 +166,7 @@ judge() {
     # The module itself says so once for each time that it ran.
     ran=$(grep -c 'test_module: Hello, world' "$kernel/console")
     [ "$ran" = 2 ] || fail "the module ran $ran times, not 2"
+    judge_verity
 }
 
 programs
@@ -178,4 +181,4 @@ pack
 stop_daemon
 run
 judge
-step "exactly the modules with a good signature by a trusted key were loaded"
+step "exactly what has a good signature by a trusted key was loaded, opened and enabled"
