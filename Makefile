@@ -17,13 +17,15 @@ CALLERS := apt-utils createrepo-c debsig-verify debsigs devscripts dpkg-dev git 
 # What builds kernel modules, and judges them.
 MODULES := dkms kmod linux-headers-amd64 make xz-utils zstd
 # What signs PE images, what judges them, and images to sign.
-IMAGES := binutils dracut-core libnss3-tools nsis-common osslsigncode pesign python3-distlib sbsigntool shim-helpers-amd64-signed shim-unsigned systemd-boot-efi efitools
+IMAGES := binutils dracut-core efitools libnss3-tools nsis-common osslsigncode pesign python3-distlib sbsigntool \
+	shim-helpers-amd64-signed shim-unsigned systemd-boot-efi
 TEST_NEEDS := $(DEMO_NEEDS) $(CALLERS) $(MODULES) $(IMAGES) bsdutils cryptsetup-bin fsverity gnutls-bin gpgv groff-base mount opensc openssl p11-kit p11-kit-modules procps sqv strace time util-linux xxd
 # A kernel, and a machine to boot it in.
 KERNEL_NEEDS := $(BUILD_NEEDS) bc bison busybox-static cpio flex libelf-dev libssl-dev linux-source-6.1 make openssl qemu-system-x86 softhsm2 \
 	xz-utils
 # Firmware with Secure Boot, and what makes programs for it.
-EFI_NEEDS := $(BUILD_NEEDS) binutils gnu-efi mtools openssl ovmf qemu-system-x86 softhsm2
+EFI_NEEDS := $(BUILD_NEEDS) binutils busybox-static cpio gnu-efi mtools openssl ovmf qemu-system-x86 shim-unsigned \
+	softhsm2 systemd-boot-efi
 # libFuzzer is C++; systemd judges its units.
 CHECK_NEEDS := $(BUILD_NEEDS) g++ git shellcheck systemd
 
@@ -33,6 +35,8 @@ export CHANCERY_PROFILE := $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 export PATH := $(abspath $(TARGET)/tools/bin):$(PATH)
 # Real packages for the tests of formats.
 export CHANCERY_SAMPLES ?= $(CURDIR)/tests/samples
+# Debian's kernels and shim, which tests/images/fetch.sh puts there.
+export CHANCERY_IMAGES ?= $(abspath $(TARGET)/images)
 # In CI the lock file is law, and the container suite follows: its features are built once, for both.
 ifdef CI
 LOCKED := --locked
@@ -65,6 +69,7 @@ sandbox-stop: ## Stop it; its keys stay
 .PHONY: test
 test: nextest ## Run every test that needs no container
 	scripts/apt.sh $(TEST_NEEDS)
+	tests/images/fetch.sh $(CHANCERY_IMAGES)
 	cargo build $(CARGO_BUILD) --workspace --bins $(CONTAINER)
 	$(NEXTEST) $(CONTAINER)
 	cargo test $(CARGO_BUILD) --workspace --doc $(CONTAINER)
@@ -82,8 +87,9 @@ test-kernel: ## Build a kernel that refuses what is not signed, and boot it; at 
 	timeout --kill-after=30 15m tests/kernel/run.sh
 
 .PHONY: test-efi
-test-efi: nextest ## Boot firmware with Secure Boot, with keys of our own; half a minute, when all is built
+test-efi: nextest ## Boot firmware with Secure Boot, and a kernel, with keys of our own; a minute, when all is built
 	scripts/apt.sh $(EFI_NEEDS)
+	tests/images/fetch.sh $(CHANCERY_IMAGES)
 	cargo build $(CARGO_BUILD) --workspace --bins $(CONTAINER)
 	$(NEXTEST) $(CONTAINER) --profile efi
 

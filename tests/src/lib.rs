@@ -9,6 +9,7 @@
 //! assert_eq!(said.stdout, "release  rsa2048\n");
 //! ```
 
+pub mod debian_images;
 mod documents;
 pub mod firmware;
 mod house;

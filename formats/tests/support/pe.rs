@@ -31,8 +31,11 @@ pub struct Sample {
     pub bytes: Vec<u8>,
 }
 
-/// Images of Debian's packages, a unified kernel image made of them, what the project shares, and this machine's kernels.
-/// What is not installed is told, and missed in CI.
+/// What tests/images/fetch.sh leaves in the folder that CHANCERY_IMAGES names.
+const FETCHED: [&str; 3] = ["vmlinuz-amd64", "vmlinuz-arm64", "shimx64.efi.signed"];
+
+/// Images of Debian's packages, a unified kernel image and a compressed kernel made of them, and what the project shares.
+/// What is not there is told, and missed in CI.
 pub fn images() -> Vec<Sample> {
     let mut images = Vec::new();
     for (path, package) in INSTALLED {
@@ -40,16 +43,29 @@ pub fn images() -> Vec<Sample> {
             images.push(sample(Path::new(path)));
         }
     }
+    images.extend(FETCHED.into_iter().filter_map(fetched).map(|path| sample(&path)));
     images.extend(unified_kernel_image());
-    let samples = std::env::var_os("CHANCERY_SAMPLES").unwrap_or_default();
-    let more = [Path::new(&samples), Path::new("/boot")].map(fs::read_dir).into_iter().flatten().flatten();
-    for path in more.map(|entry| entry.unwrap().path()) {
-        let kernel = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz-"));
-        if kernel || path.extension().is_some_and(|extension| extension == "efi" || extension == "exe") {
-            images.push(sample(&path));
-        }
-    }
+    images.extend(fetched("vmlinuz-arm64").map(|kernel| zboot(&kernel)));
+    images.extend(samples().map(|path| sample(&path)));
     images
+}
+
+/// An image that tests/images/fetch.sh fetches, which `make test` runs.
+pub fn fetched(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("CHANCERY_IMAGES").map(|folder| Path::new(&folder).join(name));
+    let path = path.filter(|path| path.is_file());
+    assert!(path.is_some() || std::env::var_os("CI").is_none(), "missing in CI: {name} in CHANCERY_IMAGES");
+    if path.is_none() {
+        eprintln!("skipped: {name}: `tests/images/fetch.sh FOLDER` fetches it, for CHANCERY_IMAGES=FOLDER");
+    }
+    path
+}
+
+/// The images among the samples that the project shares.
+fn samples() -> impl Iterator<Item = PathBuf> {
+    let folder = std::env::var_os("CHANCERY_SAMPLES").unwrap_or_default();
+    let paths = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "efi"))
 }
 
 fn sample(path: &Path) -> Sample {
@@ -67,9 +83,9 @@ pub fn installed(path: &str, package: &str) -> bool {
     there
 }
 
-/// systemd's stub with a kernel's command line, a name and something to start.
+/// systemd's stub with a kernel, its command line and a name.
 fn unified_kernel_image() -> Option<Sample> {
-    let kernel = Path::new(STUB).with_file_name("systemd-bootx64.efi");
+    let kernel = fetched("vmlinuz-amd64")?;
     if !super::have(&["objcopy"]) || !installed(STUB, "systemd-boot-efi") {
         return None;
     }
@@ -86,6 +102,43 @@ fn unified_kernel_image() -> Option<Sample> {
     }
     run(command.arg(STUB).arg(&image));
     Some(sample(&image))
+}
+
+/// A kernel in the form that arm64's CONFIG_EFI_ZBOOT makes (Linux 6.1, drivers/firmware/efi/libstub/zboot-header.S): a PE
+/// image that holds the kernel in gzip. Debian builds none. The code that unpacks it is left out; nobody starts this one.
+fn zboot(kernel: &Path) -> Sample {
+    const HEADERS: usize = 0x1000;
+    // Six data directories, so that the section table begins earlier than elsewhere.
+    const OPTIONAL: usize = 112 + 6 * 8;
+    let number = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
+    let mut payload = Command::new("gzip").args(["-n", "-1", "-c"]).arg(kernel).output().unwrap().stdout;
+    let length = payload.len();
+    payload.resize(length.next_multiple_of(512), 0);
+    let (end, data) = (HEADERS + payload.len(), 512);
+    let mut image = vec![0; HEADERS];
+    let mut put = |at: usize, bytes: &[u8]| image[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"MZ\0\0zimg");
+    put(8, &[number(HEADERS), number(length)].concat());
+    put(24, b"gzip");
+    put(0x3c, &number(0x40));
+    // IMAGE_FILE_MACHINE_ARM64, two sections.
+    put(0x40, b"PE\0\0\x64\xaa\x02\0");
+    put(0x54, &u16::try_from(OPTIONAL).unwrap().to_le_bytes());
+    // Characteristics, the magic, and IMAGE_SUBSYSTEM_EFI_APPLICATION.
+    put(0x56, b"\x06\x02\x0b\x02");
+    put(0x58 + 68, &[10]);
+    // SectionAlignment and FileAlignment, SizeOfImage and SizeOfHeaders, NumberOfRvaAndSizes.
+    put(0x58 + 32, &[number(4096), number(512)].concat());
+    put(0x58 + 56, &[number(end + data), number(HEADERS)].concat());
+    put(0x58 + 108, &number(6));
+    for (section, name, begin, end) in [(0, ".text", HEADERS, end), (40, ".data", end, end + data)] {
+        let at = 0x58 + OPTIONAL + section;
+        put(at, name.as_bytes());
+        put(at + 8, &[end - begin, begin, end - begin, begin].map(number).concat());
+    }
+    image.extend(payload);
+    image.resize(end + data, 0);
+    Sample { name: "vmlinuz.efi (zboot)".to_owned(), bytes: image }
 }
 
 /// A small image whose parts are known: one section of 512 bytes at 0x200, and whatever lies behind it.
