@@ -29,8 +29,8 @@ pub(crate) use efi::{
 pub(crate) use module::{SignModule, VerifyModule};
 pub(crate) use sign::{SignCommand, SignOpenpgp, SignRpm, SignSsh};
 pub(crate) use values::{Allow, Expires, Input, Output};
-pub(crate) use variable::SignVariable;
-pub(crate) use x509::{Csr, SelfSign, X509Command};
+pub(crate) use variable::{ShowVariable, SignVariable, VerifyVariable};
+pub(crate) use x509::{Csr, SelfSign, X509Certificates, X509Command};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -272,6 +272,12 @@ pub(crate) enum VerifyCommand {
     /// holds its file. The signer has to be among the certificates, or issued by one of them; dates of certificates do not
     /// count. `openssl cms -verify` is the judge; this is a convenience.
     Cms(VerifyCms),
+    /// Verify a signed update of one of UEFI firmware's variables: a `.auth` file
+    ///
+    /// The certificates are those of the variable above: PK's for PK and KEK, KEK's for the databases. The signature has to
+    /// be over this variable's name, and the file does not say whether it replaces or adds: that is told. The firmware is the
+    /// judge; it also asks whether the update is later than the last one.
+    EfiVariable(VerifyVariable),
 }
 
 /// Where the certificates come from.
@@ -379,8 +385,11 @@ mod tests {
             "chancery verify module --cert a.pem --cert b.pem --key modules a.ko",
             "chancery sign efi --key boot --chain ca.pem --replace grubx64.efi shimx64.efi",
             "chancery sign efi --key boot --cert boot.pem --hash sha384 --detached -o sig.p7 linux.efi",
+            "chancery sign efi --key code --page-hashes --replace program.exe",
             "chancery verify efi --cert db.pem --key boot grubx64.efi",
             "chancery show efi grubx64.efi",
+            "chancery show efi-variable db.auth",
+            "chancery verify efi-variable db db.auth --cert kek.pem --key kek",
             "chancery unsign efi a.efi b.efi",
             "chancery attach efi --replace sig.p7 linux.efi",
             "chancery sign cms --key firmware --cades --chain ca.pem --armor image.bin",

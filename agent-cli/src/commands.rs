@@ -15,6 +15,7 @@ mod prepare_efi;
 mod reload;
 mod self_sign;
 mod show_efi;
+pub(crate) mod show_variable;
 mod sign_cms;
 mod sign_efi;
 mod sign_module;
@@ -29,6 +30,7 @@ mod verify_efi;
 mod verify_module;
 mod verify_openpgp;
 mod verify_rpm;
+mod verify_variable;
 
 pub(crate) use man::StandIn;
 
@@ -63,7 +65,11 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Exit, Failure
         Command::Sign(SignCommand::EfiVariable(args)) => sign_variable::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Cms(args)) => verify_cms::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Efi(args)) => verify_efi::run(global, args, terminal).await,
+        Command::Verify(VerifyCommand::EfiVariable(args)) => {
+            verify_variable::run(global, args, terminal).await
+        }
         Command::Show(ShowCommand::Efi(args)) => show_efi::run(&args, terminal),
+        Command::Show(ShowCommand::EfiVariable(args)) => show_variable::run(&args, terminal),
         Command::Unsign(UnsignCommand::Efi(args)) => edit_efi::unsign(args, terminal).await,
         Command::Prepare(PrepareCommand::Efi(args)) => prepare_efi::run(args, terminal).await,
         Command::Attach(AttachCommand::Efi(args)) => edit_efi::put(args, terminal).await,

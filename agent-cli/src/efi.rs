@@ -111,6 +111,7 @@ pub(crate) fn failure(path: &Path, error: &Error) -> Failure {
         Error::Gzip(_) | Error::BehindGzip | Error::LargeInside(_) | Error::TooLarge => {
             told(Exit::BadArtifact)
         }
+        Error::NoPages(_) => told(Exit::BadArtifact).hint("sign it without `--page-hashes`: only Windows asks for them"),
         Error::TooManySignatures { .. } => told(Exit::Failed).hint("`--replace` drops those that are there"),
         Error::Changed => told(Exit::Failed).hint("sign it again when nobody writes to it"),
         Error::NotSigned => told(Exit::Failed).hint(format!("`chancery show efi {}` shows it", path.display())),
@@ -129,7 +130,7 @@ pub(crate) fn not_good(path: &Path, error: &VerifyError) -> Failure {
         VerifyError::UnknownSigner(_) | VerifyError::NoSigner(_) => {
             failed.hint("give that certificate or its issuer's too, if you trust it: `--cert FILE`")
         }
-        VerifyError::AnotherImage { .. } => {
+        VerifyError::AnotherImage { .. } | VerifyError::OtherPages => {
             failed.hint("the image or the signature was changed since it was signed: build and sign it again")
         }
         VerifyError::Cms(_) => failed.hint("do not start it; build and sign it again"),

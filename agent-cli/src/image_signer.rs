@@ -8,16 +8,16 @@ use std::sync::Arc;
 use chancery_formats::cms;
 use chancery_formats::pe::{Options, Pending, Signed, prepare};
 use chancery_formats::raw::Input;
-use chancery_formats::x509::Certificate;
+use chancery_formats::x509::{Certificate, Profile};
 use chancery_protocol::agent::Agent;
 use chancery_protocol::client::Client;
-use chancery_protocol::{Algorithm, CertificateKind, Format, Hash, Scheme};
+use chancery_protocol::{Algorithm, Format, Hash, Scheme};
 
+use crate::certificates::of_signer;
 use crate::efi::{Source, certificates_of, failure};
 use crate::failure::Failure;
 use crate::files::blocking;
-use crate::key::{Key, no_certificate};
-use crate::module::{belongs, certificate_of};
+use crate::key::Key;
 use crate::signer::{Artifact, Signer, artifact_name};
 
 /// Signs images, all in the same way.
@@ -48,7 +48,7 @@ impl ImageSigner {
         build: Option<&str>,
     ) -> Result<Self, Failure> {
         serves(&key, options.hash)?;
-        let certificate = certificate(&client, &key, cert).await?;
+        let certificate = of_signer(&client, &key, cert, Profile::Efi).await?;
         let signer = Signer::new(client, key.name, Format::Efi, build);
         Ok(Self { signer, certificate, chain: Vec::new(), options })
     }
@@ -117,23 +117,4 @@ pub(crate) fn serves(key: &Key, hash: Hash) -> Result<(), Failure> {
         return Err(failure(Path::new(key.name.as_str()), &error));
     }
     key.serves(Format::Efi, Scheme::over_digest(key.algorithm, hash))
-}
-
-/// The certificate that `key` signs images with: the one in the file `cert`, or the one that is stored with the key.
-pub(crate) async fn certificate(
-    client: &Client<Agent>,
-    key: &Key,
-    cert: Option<&Path>,
-) -> Result<Certificate, Failure> {
-    let Some(path) = cert else {
-        return key.x509(client).await?.ok_or_else(|| {
-            no_certificate(&key.name, CertificateKind::X509).hint(format!(
-                "the operator makes it with `chancery x509 self-sign {} --subject \"CN=...\" --profile efi`",
-                key.name
-            ))
-        });
-    };
-    let certificate = certificate_of(path)?;
-    belongs(&certificate, key, &path.display().to_string())?;
-    Ok(certificate)
 }

@@ -196,7 +196,8 @@ pub(crate) fn no_certificate(name: &KeyName, kind: CertificateKind) -> Failure {
         CertificateKind::Openpgp => failure
             .hint(format!("the operator makes it with `chancery openpgp make-cert {name} --user-id \"Name <mail@example.org>\"`")),
         CertificateKind::X509 => failure.hint(format!(
-            "the operator makes it with `chancery x509 self-sign {name} --subject \"CN=...\" --profile module`"
+            "the operator makes it with `chancery x509 self-sign {name} --subject \"CN=...\" --profile module`, or `efi`, \
+             or `code`"
         )),
     }
 }

@@ -6,6 +6,7 @@
 //! programs of their names.
 
 mod args;
+mod certificates;
 mod checkpoint;
 mod clock;
 mod cms;

@@ -10,8 +10,8 @@ use std::process::Command;
 
 use authenticode::authenticode_digest;
 use chancery_formats::pe::{
-    Attributes, Entry, Error, Existing, Image, Options, VerifyError, attach, digest, prepare, remove,
-    signature_of, signatures, verify,
+    Attributes, Entry, Error, Existing, Image, Options, PageHashes, Pages, VerifyError, attach, digest,
+    prepare, remove, signature_of, signatures, verify,
 };
 use chancery_formats::x509::{Certificate, Profile};
 use chancery_protocol::{Algorithm, Hash};
@@ -27,6 +27,7 @@ const PLAIN: Options = Options {
     existing: Existing::Replace,
     attributes: Attributes::Authenticode,
     signing_time: None,
+    page_hashes: PageHashes::Leave,
 };
 const JUDGES: [&str; 5] = ["openssl", "sbsign", "sbverify", "pesign", "osslsigncode"];
 
@@ -438,4 +439,128 @@ fn an_image_that_changes_meanwhile_is_not_written() {
         let outcome = signed.edited().write_to(&mut Cursor::new(changed), &mut Vec::new());
         assert!(matches!(outcome, Err(Error::Changed)), "{outcome:?}");
     }
+}
+
+#[test]
+fn hashes_of_pages_are_those_of_osslsigncode_which_accepts_ours() {
+    if !have(&JUDGES) {
+        return;
+    }
+    let key = OpenSslKey::new(Algorithm::Rsa2048);
+    let certificate = key.certificate(Profile::Code);
+    let cert = write(key.folder(), "cert.pem", certificate.to_pem().unwrap());
+    let with_pages = Options { page_hashes: PageHashes::Include, ..PLAIN };
+    let mut judged = Vec::new();
+    for image in images() {
+        let (parsed, mut file) = read(&image.bytes);
+        let pending = match prepare(&parsed, &mut file, &certificate, &[], &with_pages) {
+            Ok(pending) => pending,
+            Err(Error::NoPages(why)) => {
+                assert!(why.contains("SectionAlignment is 0x"), "{}: {why}", image.name);
+                continue;
+            }
+            Err(error) => panic!("{}: {error}", image.name),
+        };
+        let mut ours = Vec::new();
+        finish(&key, pending).edited().write_to(&mut file, &mut ours).unwrap();
+        let path = write(key.folder(), "ours.exe", &ours);
+        let (good, said) = osslsigncode(&path, &cert);
+        assert!(good && said.contains("Page hash algorithm  : SHA256"), "{}: {said}", image.name);
+        assert!(said.contains("Succeeded") && !said.contains("MISMATCH"), "{}: {said}", image.name);
+        let theirs = osslsigncode_page_hashes(&key, &cert, &image.bytes);
+        let content = page_hashes_and_digest(&ours);
+        assert!(content == page_hashes_and_digest(&theirs), "{}", image.name);
+        // sbverify does not look at them, and takes no content, whoever signed it, whose length needs three bytes.
+        let short = content.len() < 0xff00;
+        assert_eq!(sbverify(&path, &cert).0, short, "{}", image.name);
+        assert_eq!(sbverify(&write(key.folder(), "theirs.efi", &theirs), &cert).0, short, "{}", image.name);
+        for signed in [&ours, &theirs] {
+            let (image, mut file) = read(signed);
+            let all = signatures(&image, &mut file).unwrap();
+            assert_eq!(all[0].as_ref().unwrap().pages, Pages::Match);
+            assert!(check(signed, std::slice::from_ref(&certificate)).is_ok());
+        }
+        judged.push(image.name);
+    }
+    assert!(
+        judged.iter().any(|name| name == "System.dll") && judged.iter().any(|name| name == "t64.exe"),
+        "{judged:?}"
+    );
+}
+
+/// The image as osslsigncode signs it with hashes of pages.
+fn osslsigncode_page_hashes(key: &OpenSslKey, cert: &std::path::Path, image: &[u8]) -> Vec<u8> {
+    let (plain, signed) = (write(key.folder(), "plain.exe", image), key.folder().join("theirs.exe"));
+    // It writes over no file, and takes none that has more than one signature.
+    let _ = fs::remove_file(&signed);
+    let (parsed, mut file) = read(image);
+    if parsed.entries().next().is_some() {
+        let mut bare = Vec::new();
+        remove(&parsed, &mut file).unwrap().write_to(&mut file, &mut bare).unwrap();
+        fs::write(&plain, bare).unwrap();
+    }
+    let mut command = Command::new("osslsigncode");
+    command.args(["sign", "-ph", "-h", "sha256", "-certs"]).arg(cert).arg("-key").arg(key.path());
+    run(command.arg("-in").arg(plain).arg("-out").arg(&signed));
+    fs::read(signed).unwrap()
+}
+
+/// The part of SpcIndirectDataContent from the class of the hashes of pages to its end, the image's digest. Before it stand
+/// flags, of which osslsigncode sets one and signtool none, and the lengths of all this.
+fn page_hashes_and_digest(signed: &[u8]) -> &[u8] {
+    const CLASS: [u8; 16] = *b"\xa6\xb5\x86\xd5\xb4\xa1\x24\x66\xae\x05\xa2\x17\xda\x8e\x60\xd6";
+    let begin = signed.windows(16).position(|window| window == CLASS).unwrap();
+    let tail = &signed[begin..];
+    // The OCTET STRING behind it, and DigestInfo with SHA-256.
+    let [0x04, form, ..] = tail[16..] else { panic!("no serialized data") };
+    let digits = usize::from(form & 0x7f);
+    let length = tail[18..18 + digits].iter().fold(0, |length, &byte| length << 8 | usize::from(byte));
+    let end = 18 + digits + length + 51;
+    assert_eq!(tail[end - 51..][..4], [0x30, 49, 0x30, 13]);
+    &tail[..end]
+}
+
+#[test]
+fn hashes_of_other_pages_are_noticed() {
+    if !have(&JUDGES) {
+        return;
+    }
+    let key = OpenSslKey::new(Algorithm::Rsa2048);
+    let certificate = key.certificate(Profile::Code);
+    let mut image = small(0x20b, b"");
+    image[0x58 + 32..][..8].copy_from_slice(b"\0\x10\0\0\0\x02\0\0");
+    let with_pages = Options { page_hashes: PageHashes::Include, ..PLAIN };
+    let signed = sign(&key, &certificate, &[], &with_pages, &image);
+    let known = |image: &[u8], options: &Options| {
+        let (read, mut file) = read(image);
+        signature_of(&read, &mut file, &certificate, options).unwrap()
+    };
+    assert!(known(&signed, &with_pages) && !known(&signed, &PLAIN));
+    assert!(!known(&sign(&key, &certificate, &[], &PLAIN, &image), &with_pages));
+
+    // Another hash of the first page, behind its offset.
+    let mut forged = signed.clone();
+    let first = hash_of_first_page(&signed);
+    forged[first] ^= 1;
+    let error = check(&forged, std::slice::from_ref(&certificate)).unwrap_err();
+    assert!(matches!(error, VerifyError::OtherPages), "{error}");
+    let (read, mut file) = read(&forged);
+    let all = signatures(&read, &mut file).unwrap();
+    let one = all[0].as_ref().unwrap();
+    assert!(one.matches && one.pages == Pages::Differ);
+    let cert = write(key.folder(), "cert.pem", certificate.to_pem().unwrap());
+    let path = write(key.folder(), "forged.exe", &forged);
+    let (good, said) = osslsigncode(&path, &cert);
+    assert!(!good && said.contains("MISMATCH"), "{said}");
+}
+
+/// Where the hash of an image's first page stands: behind the last OCTET STRING of those around it, and its offset.
+fn hash_of_first_page(signed: &[u8]) -> usize {
+    const PAGE_HASHES_V2: &[u8] = b"\x06\x0a\x2b\x06\x01\x04\x01\x82\x37\x02\x03\x02";
+    let oid = signed.windows(PAGE_HASHES_V2.len()).position(|window| window == PAGE_HASHES_V2).unwrap();
+    let set = &signed[oid + PAGE_HASHES_V2.len()..];
+    let octets = set.iter().position(|&tag| tag == 0x04).unwrap();
+    // Three entries of 36 bytes.
+    assert_eq!(set[octets..octets + 6], [0x04, 108, 0, 0, 0, 0]);
+    oid + PAGE_HASHES_V2.len() + octets + 6
 }

@@ -9,7 +9,7 @@ use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use chancery_formats::pe::{
-    Attributes, Existing, Image, Options, attach, digest, prepare, remove, signatures, verify,
+    Attributes, Existing, Image, Options, PageHashes, attach, digest, prepare, remove, signatures, verify,
 };
 use chancery_formats::x509::Profile;
 use chancery_protocol::{Algorithm, Hash};
@@ -35,6 +35,7 @@ const OPTIONS: Options = Options {
     existing: Existing::Append,
     attributes: Attributes::Authenticode,
     signing_time: None,
+    page_hashes: PageHashes::Leave,
 };
 
 /// A signed image that is kept, so that hostile input needs no key.

@@ -9,7 +9,7 @@ use std::fs;
 use std::io::Cursor;
 
 use chancery_formats::pe::{
-    Attributes, Existing, Image, OfflineError, Options, SignedAttributes, assemble, signatures,
+    Attributes, Existing, Image, OfflineError, Options, PageHashes, SignedAttributes, assemble, signatures,
 };
 use chancery_formats::raw::Input;
 use chancery_formats::x509::{Certificate, Profile};
@@ -23,6 +23,7 @@ const PLAIN: Options = Options {
     existing: Existing::Append,
     attributes: Attributes::Authenticode,
     signing_time: None,
+    page_hashes: PageHashes::Leave,
 };
 
 fn attributes(image: &[u8], options: &Options) -> SignedAttributes {

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use chancery_formats::raw::Input;
-use chancery_formats::variable::{Entry, Error, Guid, Update, Variable, lists, prepare};
+use chancery_formats::variable::{
+    Entry, Error, Guid, Known, SignedUpdate, Update, Variable, VerifyError, lists, prepare,
+};
 use chancery_formats::x509::{Certificate, Profile};
 use chancery_formats::{cms, pe};
 use chancery_protocol::{Algorithm, Digest, Hash};
@@ -164,4 +166,131 @@ fn a_variable_without_entries_is_removed_and_times_and_keys_are_checked() {
     let other = OpenSslKey::new(Algorithm::P256);
     let raw = other.sign(&Input::Digest(pending.digest().clone()));
     assert!(matches!(pending.finish(&raw), Err(Error::Signature(cms::Error::WrongSignature(_)))));
+}
+
+fn decoded(auth: &[u8]) -> SignedUpdate {
+    SignedUpdate::decode(auth).unwrap()
+}
+
+#[test]
+fn updates_of_efitools_and_ours_are_read_and_verified_for_the_variable_they_are_for() {
+    if !have(&EFITOOLS) {
+        return;
+    }
+    let (key, other) = (OpenSslKey::new(Algorithm::Rsa2048), OpenSslKey::new(Algorithm::P384));
+    let (certificate, stranger) = (key.certificate(Profile::Efi), other.certificate(Profile::Efi));
+    let cert = pem(&key, &certificate);
+    let list = their_list(key.folder(), &cert);
+    for append in [false, true] {
+        let theirs = key.folder().join("theirs.auth");
+        let mut command = Command::new("sign-efi-sig-list");
+        command.env("TZ", "UTC").args(["-t", THEN, "-k"]).arg(key.path()).arg("-c").arg(&cert);
+        run(command.args(append.then_some("-a")).arg("db").arg(&list).arg(theirs.as_path()));
+        let ours = Update { append, ..update(Variable::Db, vec![of(&certificate)]) };
+        for auth in [fs::read(&theirs).unwrap(), signed(&key, &certificate, &ours)] {
+            let read = decoded(&auth);
+            assert_eq!((read.time(), read.hash()), (NOW.into(), Hash::Sha256));
+            assert_eq!(read.certificates(), [(certificate.subject(), true)]);
+            let [list] = read.lists() else { panic!("{:?}", read.lists()) };
+            let [(owner_of_it, data)] = list.entries.as_slice() else { panic!("{list:?}") };
+            assert_eq!((*owner_of_it, data.as_slice()), (owner(), certificate.as_der()));
+            let Some(Known::Certificate { subject, fingerprint }) = list.known(data) else {
+                panic!("{list:?}")
+            };
+            assert_eq!(subject, certificate.subject());
+            assert_eq!(hex::encode(fingerprint), certificate.fingerprint().unwrap());
+
+            let trusted = std::slice::from_ref(&certificate);
+            let verified = read.verify(Variable::Db, trusted).unwrap();
+            assert_eq!((verified.append, verified.subject), (append, certificate.subject()));
+            // Another name, and another vendor.
+            for variable in [Variable::Dbx, Variable::Kek] {
+                let error = read.verify(variable, trusted).unwrap_err();
+                assert!(matches!(error, VerifyError::NotOver { .. }), "{error}");
+            }
+            let error = read.verify(Variable::Db, std::slice::from_ref(&stranger)).unwrap_err();
+            assert!(matches!(error, VerifyError::UnknownSigner(_)), "{error}");
+        }
+    }
+}
+
+#[test]
+fn every_byte_of_an_update_counts() {
+    if !have(&["openssl"]) {
+        return;
+    }
+    let key = OpenSslKey::new(Algorithm::Rsa2048);
+    let certificate = key.certificate(Profile::Efi);
+    let digest = Digest::new(Hash::Sha256, vec![7; 32]).unwrap();
+    let auth = signed(&key, &certificate, &update(Variable::Dbx, vec![Entry::Image(digest)]));
+    let good = |bytes: &[u8]| {
+        let update = SignedUpdate::decode(bytes);
+        update.is_ok_and(|update| update.verify(Variable::Dbx, std::slice::from_ref(&certificate)).is_ok())
+    };
+    assert!(good(&auth));
+    for at in 0..auth.len() {
+        let mut flipped = auth.clone();
+        flipped[at] ^= 1;
+        assert!(!good(&flipped), "byte {at:#x}");
+        assert!(!good(&auth[..at]), "cut at {at:#x}");
+    }
+    assert!(!good(&[&auth[..], &[0]].concat()));
+}
+
+#[test]
+fn an_update_that_is_none_is_refused_with_the_place_and_the_reason() {
+    type Change = fn(&mut Vec<u8>, usize);
+    let key = OpenSslKey::new(Algorithm::P256);
+    let certificate = key.certificate(Profile::Efi);
+    let digest = Digest::new(Hash::Sha256, vec![7; 32]).unwrap();
+    let auth = signed(&key, &certificate, &update(Variable::Dbx, vec![Entry::Image(digest)]));
+    let list = auth.len() - 28 - 48;
+    let put = |number: u32| number.to_le_bytes();
+    assert_eq!(auth[list + 16..list + 20], put(28 + 48));
+    let changes: [(Change, &str); 14] = [
+        (|auth, _| auth.truncate(39), "at offset 0x0, it is shorter than the header"),
+        (|auth, _| auth[2] = 13, "at offset 0x0, it does not begin with a time in UTC"),
+        (|auth, _| auth[8] = 1, "it does not begin with a time in UTC"),
+        (|auth, _| auth[20] = 1, "at offset 0x14, what follows the time is no certificate of type"),
+        (|auth, _| auth[24] ^= 1, "at offset 0x18, the signature is none of type"),
+        (
+            |auth, _| auth[16..20].copy_from_slice(&[23, 0, 0, 0]),
+            "at offset 0x10, the signature would have 23 bytes",
+        ),
+        (|auth, _| auth[16..20].fill(0xff), "would have 4294967295 bytes"),
+        (|auth, _| auth[40] ^= 1, "at offset 0x28, the signature is not CMS SignedData"),
+        (|auth, list| auth.truncate(list + 27), "a signature list has a header of 28 bytes, and 27 are left"),
+        (
+            |auth, list| auth[list + 16] -= 1,
+            "a signature list of 75 bytes would have a header of 0 more bytes",
+        ),
+        (|auth, list| auth[list + 16..list + 20].fill(0), "a signature list of 0 bytes"),
+        (|auth, list| auth[list + 20] = 8, "a header of 8 more bytes"),
+        (|auth, list| auth[list + 24] = 16, "entries of 16 bytes"),
+        (|auth, _| auth.truncate(auth.len() - 48), "a signature list would have 76 bytes, and 28 are left"),
+    ];
+    for (change, why) in changes {
+        let mut changed = auth.clone();
+        change(&mut changed, list);
+        let said = SignedUpdate::decode(&changed).unwrap_err().to_string();
+        assert!(said.contains(why), "{why}: {said}");
+    }
+}
+
+#[test]
+fn the_platform_key_is_one_certificate_or_none() {
+    if !have(&["openssl"]) {
+        return;
+    }
+    let key = OpenSslKey::new(Algorithm::Rsa2048);
+    let certificate = key.certificate(Profile::Efi);
+    let verify = |entries| {
+        let auth = signed(&key, &certificate, &update(Variable::Pk, entries));
+        decoded(&auth).verify(Variable::Pk, std::slice::from_ref(&certificate))
+    };
+    assert!(verify(vec![of(&certificate)]).is_ok() && verify(vec![]).is_ok());
+    let digest = Digest::new(Hash::Sha256, vec![7; 32]).unwrap();
+    for entries in [vec![of(&certificate), of(&certificate)], vec![Entry::Image(digest)]] {
+        assert!(matches!(verify(entries), Err(VerifyError::PlatformKey)));
+    }
 }

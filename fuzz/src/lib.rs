@@ -15,6 +15,7 @@ use chancery_formats::module::{self, Compression, Module};
 use chancery_formats::openpgp::{Certificate, verify_detached, verify_message};
 use chancery_formats::pe::{self, Entry, Existing, Image};
 use chancery_formats::rpm::Package;
+use chancery_formats::variable::{SignatureList, SignedUpdate, Variable};
 use chancery_formats::x509::{self, Subject};
 use chancery_protocol::frame::{self, Frame};
 use chancery_protocol::{Hash, KeyName, Message, PublicKey, admin, agent, hello};
@@ -23,7 +24,7 @@ use chancery_protocol::{Hash, KeyName, Message, PublicKey, admin, agent, hello};
 pub type Decode = fn(&[u8]);
 
 /// The decoders, with the names of their targets and of their folders in `fuzz/seeds`.
-pub const DECODERS: [(&str, Decode); 21] = [
+pub const DECODERS: [(&str, Decode); 22] = [
     ("frame", frame),
     ("hello", hello),
     ("agent_request", agent_request),
@@ -45,6 +46,7 @@ pub const DECODERS: [(&str, Decode); 21] = [
     ("pe_signature", pe_signature),
     ("cms", cms),
     ("pe_attributes", pe_attributes),
+    ("variable", variable),
 ];
 
 /// A stream of frames, as a socket hands it over; written again, they are the bytes that were read.
@@ -292,6 +294,23 @@ pub fn pe_attributes(data: &[u8]) {
     let digest = attributes.digest().unwrap_or_else(|error| panic!("there is no digest: {error}"));
     assert_eq!(digest.hash(), attributes.hash(), "the hash changes");
     let _ = attributes.signing_time();
+}
+
+/// A signed update of a variable of UEFI firmware. No certificate is known, so that none is good for any variable.
+pub fn variable(data: &[u8]) {
+    let Ok(update) = SignedUpdate::decode(data) else { return };
+    for variable in Variable::ALL {
+        assert!(update.verify(variable, &[]).is_err(), "an update by nobody is good for {variable}");
+    }
+    // A header of 28 bytes for each list, and an owner of 16 for each entry.
+    let entries = |list: &SignatureList| list.entries.iter().map(|(_, data)| 16 + data.len()).sum::<usize>();
+    let value: usize = update.lists().iter().map(|list| 28 + entries(list)).sum();
+    assert!(value < data.len(), "the lists hold more than the file");
+    for list in update.lists() {
+        for (_, entry) in &list.entries {
+            let _ = list.known(entry);
+        }
+    }
 }
 
 /// The image that the seeds of `pe_signature` are over.

@@ -137,6 +137,37 @@ fn a_signature_is_made_far_from_the_image_and_attached_to_it_alone() {
 }
 
 #[test]
+fn hashes_of_pages_are_added_for_windows_where_an_image_has_pages() {
+    if !have(&JUDGES) {
+        return;
+    }
+    let house = House::builder().key("k", Algorithm::Rsa2048).start();
+    house.x509("k", "code");
+    if copy(&house, WINDOWS, "a.exe").is_none() || copy(&house, SYSTEMD_BOOT, "a.efi").is_none() {
+        return;
+    }
+    let page_hashes = || {
+        let said = house.chancery(&["show", "efi", "a.exe", "--json"]).succeeded().stdout;
+        let shown: serde_json::Value = serde_json::from_str(&said).unwrap();
+        shown["signatures"][0]["page_hashes"].clone()
+    };
+    house.chancery(&["sign", "efi", "--key", "k", "--replace", "a.exe"]).succeeded();
+    assert_eq!(page_hashes(), serde_json::Value::Null);
+    // Not the same as what is there.
+    let sign = ["sign", "efi", "--key", "k", "--page-hashes", "--replace", "a.exe"];
+    assert_eq!(house.chancery(&sign).succeeded().stdout, "a.exe: signed\n");
+    assert_eq!(house.chancery(&sign).succeeded().stdout, "a.exe: already signed by this key, left alone\n");
+    assert_eq!(page_hashes(), "match");
+    let said = house.shell("osslsigncode verify -CAfile k.pem -in a.exe").succeeded().stdout;
+    assert!(said.contains("Page hash algorithm  : SHA256") && !said.contains("MISMATCH"), "{said}");
+    house.chancery(&["verify", "efi", "--key", "k", "a.exe"]).succeeded();
+
+    let said = house.chancery(&["sign", "efi", "--key", "k", "--page-hashes", "a.efi"]).failed(5).stderr;
+    assert!(said.contains("a.efi: the image has no pages that could be hashed one by one"), "{said}");
+    assert!(said.contains("hint: sign it without `--page-hashes`"), "{said}");
+}
+
+#[test]
 fn a_chain_is_embedded_and_its_end_vouches_for_the_signer() {
     if !have(&JUDGES) || !have(&["openssl"]) {
         return;
@@ -210,6 +241,8 @@ fn what_cannot_be_signed_stays_as_it_was_and_the_reason_is_told() {
     let said = house.chancery(&["sign", "efi", "--key", "bare", "text"]).failed(1).stderr;
     assert!(said.contains("no x509 certificate is stored with key `bare`"), "{said}");
     assert!(said.contains("--profile efi"), "{said}");
+    let said = house.chancery(&["verify", "efi", "--key", "bare", "text"]).failed(1).stderr;
+    assert!(said.contains("--profile efi") && !said.contains("module"), "{said}");
     for (arguments, code, why) in [
         (&["sign", "efi", "--key", "k", "text"][..], 5, "this is no PE image: it does not begin with MZ"),
         (&["sign", "efi", "--key", "k", "none.efi"], 1, "none.efi: cannot read: no such file or directory"),

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use chancery_protocol::{Hash, KeyName};
-use clap::ArgGroup;
 
 use super::values::{self, Input, Output};
+use super::x509::X509Certificates;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SignCms {
@@ -60,14 +60,9 @@ pub(crate) struct SignCms {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(group = ArgGroup::new("certificates").required(true).multiple(true))]
 pub(crate) struct VerifyCms {
-    /// A file of X.509 certificates, PEM or DER: those of the signer, or of its issuers
-    #[arg(long, value_name = "FILE", group = "certificates")]
-    pub(crate) cert: Vec<PathBuf>,
-    /// A key whose stored X.509 certificate is used
-    #[arg(long, short, value_name = "NAME", group = "certificates")]
-    pub(crate) key: Vec<KeyName>,
+    #[command(flatten)]
+    pub(crate) certificates: X509Certificates,
     /// The detached signature of FILE
     #[arg(long, short, value_name = "FILE", conflicts_with = "output")]
     pub(crate) signature: Option<PathBuf>,

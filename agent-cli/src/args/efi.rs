@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use chancery_protocol::{Hash, KeyName};
-use clap::{ArgGroup, Subcommand};
+use clap::Subcommand;
 
 use super::values::{self, Output};
+use super::variable::ShowVariable;
+use super::x509::X509Certificates;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SignEfi {
@@ -21,6 +23,9 @@ pub(crate) struct SignEfi {
     /// The hash; firmware is bound to know sha256 alone
     #[arg(long, visible_alias = "digest", value_name = "HASH", default_value = "sha256", value_parser = values::words(Hash::ALL, Hash::as_str))]
     pub(crate) hash: Hash,
+    /// Add hashes of the image's pages, which Windows asks of some files and firmware does not look at
+    #[arg(long)]
+    pub(crate) page_hashes: bool,
     /// Keep signatures that are there, as sbsign does (the default)
     #[arg(long, conflicts_with = "replace")]
     pub(crate) append: bool,
@@ -42,14 +47,9 @@ pub(crate) struct SignEfi {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(group = ArgGroup::new("certificates").required(true).multiple(true))]
 pub(crate) struct VerifyEfi {
-    /// A file of X.509 certificates, PEM or DER: what `db` would hold
-    #[arg(long, value_name = "FILE", group = "certificates")]
-    pub(crate) cert: Vec<PathBuf>,
-    /// A key whose stored X.509 certificate is used
-    #[arg(long, short, value_name = "NAME", group = "certificates")]
-    pub(crate) key: Vec<KeyName>,
+    #[command(flatten)]
+    pub(crate) certificates: X509Certificates,
     /// The images
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
@@ -61,6 +61,10 @@ pub(crate) enum ShowCommand {
     ///
     /// Tells of each signature whose it says to be, and whether it is over this image. Nobody has verified it then.
     Efi(ShowEfi),
+    /// List what a signed update of one of firmware's variables says: a `.auth` file
+    ///
+    /// Tells when it was made, whose signature it says to have, and its certificates and hashes. Nobody has verified it then.
+    EfiVariable(ShowVariable),
 }
 
 #[derive(Debug, clap::Args)]

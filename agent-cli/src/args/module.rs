@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use chancery_protocol::{Hash, KeyName};
-use clap::ArgGroup;
 
 use super::values;
+use super::x509::X509Certificates;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SignModule {
@@ -27,14 +27,9 @@ pub(crate) struct SignModule {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(group = ArgGroup::new("certificates").required(true).multiple(true))]
 pub(crate) struct VerifyModule {
-    /// A file with an X.509 certificate, PEM or DER
-    #[arg(long, value_name = "FILE", group = "certificates")]
-    pub(crate) cert: Vec<PathBuf>,
-    /// A key whose stored X.509 certificate is used
-    #[arg(long, short, value_name = "NAME", group = "certificates")]
-    pub(crate) key: Vec<KeyName>,
+    #[command(flatten)]
+    pub(crate) certificates: X509Certificates,
     /// The modules
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,

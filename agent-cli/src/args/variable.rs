@@ -9,6 +9,7 @@ use clap::{ArgGroup, value_parser};
 use jiff::Timestamp;
 
 use super::values::Output;
+use super::x509::X509Certificates;
 
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("value").required(true).multiple(true).args(["add_cert", "add_image", "add_hash"]))]
@@ -47,6 +48,25 @@ pub(crate) struct SignVariable {
     /// Where to write it; `-` is the standard output
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Output,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShowVariable {
+    /// The signed update
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyVariable {
+    #[command(flatten)]
+    pub(crate) certificates: X509Certificates,
+    /// The variable that it is meant for
+    #[arg(value_parser = variables())]
+    pub(crate) variable: Variable,
+    /// The signed update
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 fn variables() -> impl TypedValueParser<Value = Variable> {

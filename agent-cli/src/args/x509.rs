@@ -1,5 +1,7 @@
 //! X.509 certificates and requests.
 
+use std::path::PathBuf;
+
 use chancery_formats::x509::{Profile, Subject};
 use chancery_protocol::{Hash, KeyName};
 use clap::Subcommand;
@@ -57,4 +59,16 @@ pub(crate) struct Csr {
     /// Where to write it; `-` is the standard output
     #[arg(long, short, value_name = "FILE", default_value = "-")]
     pub(crate) output: Output,
+}
+
+/// X.509 certificates to verify with, where they come from.
+#[derive(Debug, Clone, clap::Args)]
+#[group(id = "certificates", required = true, multiple = true)]
+pub(crate) struct X509Certificates {
+    /// A file of X.509 certificates, PEM or DER
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: Vec<PathBuf>,
+    /// A key whose stored X.509 certificate is used
+    #[arg(long, short, value_name = "NAME")]
+    pub(crate) key: Vec<KeyName>,
 }

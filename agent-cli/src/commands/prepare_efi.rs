@@ -1,7 +1,7 @@
 //! `chancery prepare efi`
 
 use chancery_formats::cms;
-use chancery_formats::pe::{Attributes, Existing, Options};
+use chancery_formats::pe::{Attributes, Existing, Options, PageHashes};
 use chancery_protocol::Algorithm;
 use serde_json::json;
 
@@ -28,6 +28,7 @@ pub(crate) async fn run(args: PrepareEfi, terminal: &Terminal) -> Result<Exit, F
         existing: Existing::Append,
         attributes: Attributes::Authenticode,
         signing_time: None,
+        page_hashes: PageHashes::Leave,
     };
     let file = args.file.clone();
     let attributes = blocking(move || offline::prepare(&file, &options)).await?;

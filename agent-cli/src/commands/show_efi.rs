@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use chancery_formats::pe::{Signature, VerifyError, digest, signatures};
+use chancery_formats::pe::{Pages, Signature, VerifyError, digest, signatures};
 use chancery_formats::x509::Subject;
 use chancery_protocol::{Digest, Hash};
 use jiff::Timestamp;
@@ -50,6 +50,9 @@ fn one(signature: &Signature) -> String {
         ("subject", shown(signature.subject.as_ref())),
         ("hash", format!("{}, {matches}", signature.digest.hash())),
     ];
+    if let Some((text, _)) = pages(signature.pages) {
+        lines.push(("page hashes", text.to_owned()));
+    }
     if let Some(time) = time(signature) {
         lines.push(("signing time", time));
     }
@@ -61,6 +64,16 @@ fn one(signature: &Signature) -> String {
 
 fn shown(subject: Option<&Subject>) -> String {
     subject.map_or_else(|| "a certificate that cannot be read".to_owned(), ToString::to_string)
+}
+
+/// Of the hashes of pages, for people and for `--json`.
+const fn pages(pages: Pages) -> Option<(&'static str, &'static str)> {
+    match pages {
+        Pages::None => None,
+        Pages::Match => Some(("sha256, of this image's pages", "match")),
+        Pages::Differ => Some(("sha256, of other pages", "differ")),
+        Pages::NotChecked => Some(("not by sha256, and not checked", "not-checked")),
+    }
 }
 
 fn time(signature: &Signature) -> Option<String> {
@@ -76,6 +89,7 @@ fn json(signature: &Result<Signature, VerifyError>) -> Value {
             "hash": signature.digest.hash().as_str(),
             "digest": hex::encode(signature.digest.bytes()),
             "matches": signature.matches,
+            "page_hashes": pages(signature.pages).map(|(_, word)| word),
             "signing_time": time(signature),
             "certificates": signature.certificates.iter()
                 .map(|subject| subject.as_ref().map(ToString::to_string)).collect::<Vec<_>>(),

@@ -9,19 +9,18 @@ use chancery_formats::cms::file::{
     Attributes, Certificates, Content, Options, Pending, SigningCertificate, enclose, prepare, to_text,
 };
 use chancery_formats::cms::{Error, Form, SignerId, scheme};
-use chancery_formats::x509::{Certificate, default_hash};
-use chancery_protocol::{CertificateKind, Format, Hash};
+use chancery_formats::x509::{Certificate, Profile, default_hash};
+use chancery_protocol::{Format, Hash};
 
 use crate::args::{Global, Input, SignCms};
+use crate::certificates::{chain, of_signer};
 use crate::clock::now;
 use crate::cms::failure;
 use crate::daemon;
-use crate::efi::certificates_of;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{Deed, Done, blocking};
-use crate::key::{Key, no_certificate};
-use crate::module::{belongs, certificate_of};
+use crate::key::Key;
 use crate::signer::{Artifact, Signer, artifact_name};
 use crate::sources::Sources;
 use crate::terminal::Terminal;
@@ -64,19 +63,8 @@ pub(crate) async fn run(global: &Global, args: SignCms, terminal: &Terminal) -> 
     let key = Key::fetch(&client, &args.key).await?;
     let hash = args.hash.unwrap_or(default_hash(key.algorithm));
     key.serves(Format::Cms, scheme(key.algorithm, hash))?;
-    let certificate = match &args.cert {
-        Some(path) => {
-            let certificate = certificate_of(path)?;
-            belongs(&certificate, &key, &path.display().to_string())?;
-            certificate
-        }
-        None => key.x509(&client).await?.ok_or_else(|| no_certificate(&key.name, CertificateKind::X509))?,
-    };
-    let mut chain = Vec::new();
-    for path in &args.chain {
-        chain.append(&mut certificates_of(path)?);
-    }
-    chain.retain(|embedded| *embedded != certificate);
+    let certificate = of_signer(&client, &key, args.cert.as_deref(), Profile::Code).await?;
+    let chain = chain(&args.chain, &certificate)?;
     let (options, shape) = (options(&args), shape(&args));
     let signer = Signer::new(client, args.key, Format::Cms, global.build_id.as_deref());
     let job = Arc::new(Job { signer, certificate, chain, hash, options, shape });

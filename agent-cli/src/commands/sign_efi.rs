@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chancery_formats::pe::{Attributes, Existing, Options, Pending, signature_of};
+use chancery_formats::pe::{Attributes, Existing, Options, PageHashes, Pending, signature_of};
 
 use crate::args::{Global, Output, SignEfi};
+use crate::certificates::chain;
 use crate::daemon;
 use crate::efi::{Source, failure};
 use crate::exit::Exit;
@@ -55,12 +56,12 @@ pub(crate) async fn run(global: &Global, args: SignEfi, terminal: &Terminal) -> 
     let client = daemon::agent(global).await?;
     let key = Key::fetch(&client, &args.key).await?;
     let existing = if args.replace { Existing::Replace } else { Existing::Append };
-    let options =
-        Options { hash: args.hash, existing, attributes: Attributes::Authenticode, signing_time: None };
+    let page_hashes = if args.page_hashes { PageHashes::Include } else { PageHashes::Leave };
+    let attributes = Attributes::Authenticode;
+    let options = Options { hash: args.hash, existing, attributes, signing_time: None, page_hashes };
     let build = global.build_id.as_deref();
-    let images = ImageSigner::new(client, key, args.cert.as_deref(), options, build).await?;
-    let mut images = images.with_chain(&args.chain)?;
-    images.chain.retain(|embedded| *embedded != images.certificate);
+    let mut images = ImageSigner::new(client, key, args.cert.as_deref(), options, build).await?;
+    images.chain = chain(&args.chain, &images.certificate)?;
     let job = Arc::new(Job { images, to, folders: Folders::default() });
     let exit = files::each(terminal, args.files, |path| sign(Arc::clone(&job), path)).await?;
     blocking(move || job.folders.sync()).await?;

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use chancery_formats::module::{Existing, Options, Pending, SignerId, prepare, signature_of};
 use chancery_formats::raw::Input;
-use chancery_formats::x509::Certificate;
-use chancery_protocol::{Algorithm, CertificateKind, Format, Scheme};
+use chancery_formats::x509::{Certificate, Profile};
+use chancery_protocol::{Algorithm, Format, Scheme};
 
 use crate::args::{Global, SignModule};
+use crate::certificates::of_signer;
 use crate::daemon;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{self, Deed, Done, blocking};
-use crate::key::{Key, no_certificate};
-use crate::module::{Source, belongs, certificate_of, failure};
+use crate::key::Key;
+use crate::module::{Source, failure};
 use crate::output::{Folders, Replacement};
 use crate::signer::{Artifact, Signer, artifact_name};
 use crate::terminal::Terminal;
@@ -42,14 +43,7 @@ pub(crate) async fn run(global: &Global, args: SignModule, terminal: &Terminal) 
         );
     }
     key.serves(Format::Module, Scheme::over_digest(key.algorithm, args.hash))?;
-    let certificate = match &args.cert {
-        Some(path) => {
-            let certificate = certificate_of(path)?;
-            belongs(&certificate, &key, &path.display().to_string())?;
-            certificate
-        }
-        None => key.x509(&client).await?.ok_or_else(|| no_certificate(&key.name, CertificateKind::X509))?,
-    };
+    let certificate = of_signer(&client, &key, args.cert.as_deref(), Profile::Module).await?;
     let existing = if args.stack { Existing::Stack } else { Existing::Replace };
     let job = Arc::new(Job {
         signer: Signer::new(client, args.key, Format::Module, global.build_id.as_deref()),

@@ -7,16 +7,18 @@ use chancery_formats::cms;
 use chancery_formats::pe::{self, Image};
 use chancery_formats::raw::Input;
 use chancery_formats::variable::{Entry, Error, Update, prepare};
-use chancery_protocol::{Algorithm, CertificateKind, Format, Hash, Scheme};
+use chancery_formats::x509::Profile;
+use chancery_protocol::{Algorithm, Format, Hash, Scheme};
 use serde_json::json;
 
 use crate::args::{Global, Output, SignVariable};
+use crate::certificates::of_signer;
 use crate::clock::now;
 use crate::daemon;
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
-use crate::key::{Key, no_certificate};
-use crate::module::{belongs, certificate_of};
+use crate::key::Key;
+use crate::module::certificate_of;
 use crate::output;
 use crate::signer::{Artifact, Signer};
 use crate::terminal::Terminal;
@@ -35,14 +37,7 @@ pub(crate) async fn run(global: &Global, args: SignVariable, terminal: &Terminal
         terminal.note("note: EDK II's firmware takes RSA alone here, and most firmware is made of it");
     }
     key.serves(Format::Efi, Scheme::over_digest(key.algorithm, Hash::Sha256))?;
-    let certificate = match &args.cert {
-        Some(path) => {
-            let certificate = certificate_of(path)?;
-            belongs(&certificate, &key, &path.display().to_string())?;
-            certificate
-        }
-        None => key.x509(&client).await?.ok_or_else(|| no_certificate(&key.name, CertificateKind::X509))?,
-    };
+    let certificate = of_signer(&client, &key, args.cert.as_deref(), Profile::Efi).await?;
     let pending = prepare(&update, &certificate, &[]).map_err(|error| failure(&error))?;
     let name = match &args.output {
         Output::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),

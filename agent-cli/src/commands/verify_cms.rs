@@ -6,18 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chancery_formats::cms::file::{Content, Signature, Verified, of_text, open};
-use chancery_formats::x509::Certificate;
-use chancery_protocol::CertificateKind;
+use chancery_formats::x509::{Certificate, Profile};
 use jiff::Timestamp;
 
 use crate::args::{Global, Output, VerifyCms};
+use crate::certificates::trusted;
 use crate::cms::{failure, not_good};
-use crate::daemon;
-use crate::efi::certificates_of;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{self, Deed, Done, blocking};
-use crate::key::{Key, no_certificate};
 use crate::module::small;
 use crate::output::Replacement;
 use crate::sources::beside;
@@ -40,7 +37,7 @@ pub(crate) async fn run(global: &Global, args: VerifyCms, terminal: &Terminal) -
     if args.output == Some(Output::Stdout) {
         terminal.keep_stdout_for_product();
     }
-    let certificates = Arc::new(certificates(global, &args).await?);
+    let certificates = Arc::new(trusted(global, &args.certificates, Profile::Code).await?);
     let in_spool = |error: &io::Error| Failure::file("write in", &std::env::temp_dir(), error);
     let spool = match args.output {
         Some(Output::Stdout) => Some(tempfile::tempfile().map_err(|error| in_spool(&error))?),
@@ -65,22 +62,6 @@ pub(crate) async fn run(global: &Global, args: VerifyCms, terminal: &Terminal) -
         terminal.product(spool)?;
     }
     Ok(exit)
-}
-
-async fn certificates(global: &Global, args: &VerifyCms) -> Result<Vec<Certificate>, Failure> {
-    let mut certificates = Vec::new();
-    for path in &args.cert {
-        certificates.append(&mut certificates_of(path)?);
-    }
-    if args.key.is_empty() {
-        return Ok(certificates);
-    }
-    let client = daemon::agent(global).await?;
-    for name in &args.key {
-        let certificate = Key::fetch(&client, name).await?.x509(&client).await?;
-        certificates.push(certificate.ok_or_else(|| no_certificate(name, CertificateKind::X509))?);
-    }
-    Ok(certificates)
 }
 
 /// A file beside which a signature stands is what that signature is over; any other is a signature that holds its file.

@@ -14,17 +14,18 @@ use std::fs;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use chancery_formats::x509::Certificate;
+use chancery_formats::x509::{Certificate, Profile};
 use chancery_protocol::agent::Agent;
 use chancery_protocol::client::Client;
 
 use crate::args::Global;
+use crate::certificates::of_signer;
 use crate::daemon;
 use crate::efi::Source;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files::{Deed, Done};
-use crate::image_signer::{ImageSigner, Product, certificate};
+use crate::image_signer::{ImageSigner, Product};
 use crate::key::{Key, pem};
 use crate::key_argument::{self, KeyArgument};
 use crate::offline::Apart;
@@ -110,7 +111,7 @@ async fn fetch(global: &Global, key: &OsStr) -> Result<(Client<Agent>, Key), Fai
 /// The certificate that is stored with a key.
 async fn stored(global: &Global, key: &OsStr) -> Result<Certificate, Failure> {
     let (client, key) = fetch(global, key).await?;
-    certificate(&client, &key, None).await
+    of_signer(&client, &key, None, Profile::Efi).await
 }
 
 fn put(to: &Out, bytes: &[u8]) -> Result<Done, Failure> {

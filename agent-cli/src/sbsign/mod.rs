@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use chancery_formats::pe::{Attributes, Existing, Options};
+use chancery_formats::pe::{Attributes, Existing, Options, PageHashes};
 use chancery_protocol::Hash;
 
 use crate::args::Global;
@@ -50,6 +50,7 @@ async fn sign(global: Global, args: Arc<Sbsign>) -> Result<Done, Failure> {
         existing: Existing::Append,
         attributes: Attributes::Sbsign,
         signing_time: Some(signing_time()?),
+        page_hashes: PageHashes::Leave,
     };
     let given = args.cert.as_deref().map(certificate_of).transpose()?;
     let client = daemon::agent(&global).await?;

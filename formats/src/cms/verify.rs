@@ -39,8 +39,18 @@ impl Signature {
         if info.content_type != SIGNED_DATA {
             return Err(bad("is CMS, but not SignedData"));
         }
-        let data: SignedData =
-            info.content.decode_as().map_err(|_| bad("is not readable as CMS SignedData"))?;
+        Self::of(info.content.decode_as().map_err(|_| bad("is not readable as CMS SignedData"))?)
+    }
+
+    /// Reads SignedData without the ContentInfo around it, which stands so in variables of firmware.
+    #[cfg(feature = "variable")]
+    pub(crate) fn decode_bare(bytes: &[u8]) -> Result<Self, VerifyError> {
+        let bad = VerifyError::Malformed;
+        Self::of(SignedData::from_der(bytes).map_err(|_| bad("is not CMS SignedData in DER (RFC 5652)"))?)
+    }
+
+    fn of(data: SignedData) -> Result<Self, VerifyError> {
+        let bad = VerifyError::Malformed;
         let mut signers = data.signer_infos.0.into_iter();
         let (Some(signer), None) = (signers.next(), signers.next()) else {
             return Err(bad("has not exactly one signer"));

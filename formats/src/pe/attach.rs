@@ -3,7 +3,7 @@
 use std::io::{Read, Seek};
 
 use super::contents::Contents;
-use super::signatures::Carried;
+use super::signatures::{Carried, Found};
 use super::verify::belongs;
 use super::{Edited, Error, Existing, Image, VerifyError};
 use crate::cms::embedded;
@@ -17,12 +17,12 @@ pub fn attach(
     existing: Existing,
 ) -> Result<Edited, VerifyError> {
     let carried = Carried::decode(cms)?;
-    let contents = Contents::read(image, file, &[carried.digest.hash()])?;
-    belongs(&carried, &contents.digests)?;
+    let found = Found::read(image, file, std::iter::once(&carried))?;
+    belongs(&carried, &found)?;
     let embedded = embedded(&carried.cms);
     let signer = embedded.iter().find(|one| carried.cms.names(one));
     carried.cms.check(signer.ok_or_else(|| VerifyError::NoSigner(carried.cms.signer()))?)?;
-    Ok(Edited::with_signature(image, &contents, cms, existing)?)
+    Ok(Edited::with_signature(image, &found.contents, cms, existing)?)
 }
 
 /// Takes every signature out. Zeros that were appended to the contents stay: they may have been there before.

@@ -51,6 +51,9 @@ pub enum Error {
         /// The largest table that is read.
         limit: u32,
     },
+    /// Hashes of pages were asked for.
+    #[error("the image has no pages that could be hashed one by one: {0}")]
+    NoPages(String),
     /// Of the image, something else was read the second time.
     #[error("the image changed while it was being signed")]
     Changed,
@@ -95,6 +98,9 @@ pub enum VerifyError {
         /// The digest of the image, in hexadecimal.
         found: String,
     },
+    /// The digest of the image is right, but the hashes of its pages are not: Windows would stop the program later.
+    #[error("the signature holds hashes of other pages than this image's")]
+    OtherPages,
     /// The certificate of the signer is neither given nor embedded.
     #[error("the signature is by {0}, whose certificate it does not hold")]
     NoSigner(String),

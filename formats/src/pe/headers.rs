@@ -12,6 +12,8 @@ const E_LFANEW: usize = 0x3c;
 const COFF_LEN: usize = 24;
 /// Size of an entry of the section table ("Section Table").
 pub(super) const SECTION_LEN: usize = 40;
+/// Offset of SectionAlignment in the optional header ("Optional Header Windows-Specific Fields"), for both magics.
+const SECTION_ALIGNMENT: usize = 32;
 /// Offset of SizeOfHeaders in the optional header ("Optional Header Windows-Specific Fields"), for both magics.
 const SIZE_OF_HEADERS: usize = 60;
 /// Offset of CheckSum in the optional header, for both magics.
@@ -34,6 +36,8 @@ pub(super) struct Headers {
     pub(super) checksum_at: u64,
     /// Where the certificate table's entry of the data directories stands in the file.
     pub(super) directory_at: u64,
+    /// SectionAlignment: the size of a page in memory.
+    pub(super) section_alignment: u32,
     /// SizeOfHeaders: how long all headers are, padding included.
     pub(super) all_len: u32,
     /// Where SizeOfHeaders stands in the file.
@@ -129,6 +133,7 @@ impl Headers {
             sections_at: optional_at + optional_len,
             checksum_at: optional_at + CHECK_SUM as u64,
             directory_at: optional_at + directory as u64,
+            section_alignment: u32_at(optional, SECTION_ALIGNMENT),
             all_len: u32_at(optional, SIZE_OF_HEADERS),
             all_len_at: optional_at + SIZE_OF_HEADERS as u64,
             certificate_table: (u32_at(optional, directory), u32_at(optional, directory + 4)),

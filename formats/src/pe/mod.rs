@@ -13,7 +13,7 @@
 //! With RSA and [`Attributes::Sbsign`] the output is sbsign's, byte for byte.
 //!
 //! ```no_run
-//! use chancery_formats::pe::{Attributes, Error, Existing, Image, Options, prepare};
+//! use chancery_formats::pe::{Attributes, Error, Existing, Image, Options, PageHashes, prepare};
 //! # fn sign(_: chancery_protocol::Scheme, _: &chancery_protocol::Digest) -> Vec<u8> { vec![] }
 //! # fn example(certificate: &chancery_formats::x509::Certificate) -> Result<(), Error> {
 //! let mut file = std::fs::File::open("grubx64.efi").map_err(Error::Read)?;
@@ -22,6 +22,7 @@
 //!     existing: Existing::Append,
 //!     attributes: Attributes::Authenticode,
 //!     signing_time: None,
+//!     page_hashes: PageHashes::Leave,
 //! };
 //! let image = Image::read(&mut file)?;
 //! let pending = prepare(&image, &mut file, certificate, &[], &options)?;
@@ -44,6 +45,7 @@ mod headers;
 mod image;
 mod indirect_data;
 mod offline;
+mod pages;
 mod sections;
 mod sign;
 mod signatures;
@@ -57,6 +59,7 @@ pub use error::{Error, VerifyError};
 pub use gzip::{gunzip, gzip, is_gzip};
 pub use image::Image;
 pub use offline::{OfflineError, SignedAttributes, assemble};
+pub use pages::PageHashes;
 pub use sign::{Attributes, Options, Pending, Signed, prepare};
-pub use signatures::{Signature, signatures};
+pub use signatures::{Pages, Signature, signatures};
 pub use verify::{Verified, signature_of, verify};

@@ -128,7 +128,7 @@ pub fn assemble(
     table_offset(image)?;
     let hash = attributes.hash();
     let contents = Contents::read(image, file, &[hash])?;
-    let content = content(&contents, hash)?;
+    let content = content(&contents, hash, None)?;
     let found = digest_of(&content, hash)?;
     if found != attributes.message_digest {
         let [said, found] = [&attributes.message_digest, &found].map(|digest| hex::encode(digest.bytes()));

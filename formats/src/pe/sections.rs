@@ -8,10 +8,10 @@ const SIZE_OF_RAW_DATA: usize = 16;
 const POINTER_TO_RAW_DATA: usize = 20;
 
 /// What a section has in the file.
-struct Section {
+pub(super) struct Section {
     name: String,
-    begin: u64,
-    end: u64,
+    pub(super) begin: u64,
+    pub(super) end: u64,
     /// Where its entry stands.
     at: u64,
 }
@@ -59,8 +59,8 @@ pub(super) fn end_of_sections(headers: &Headers, contents_end: u64) -> Result<u6
     Ok(end)
 }
 
-/// The sections that have something in the file.
-fn sections(headers: &Headers) -> Vec<Section> {
+/// The sections that have something in the file, in the order of their table.
+pub(super) fn sections(headers: &Headers) -> Vec<Section> {
     let entries = headers.section_table().chunks_exact(SECTION_LEN);
     let sections = entries.zip((headers.sections_at..).step_by(SECTION_LEN)).map(|(entry, at)| {
         let name: Vec<u8> = entry.iter().take(8).copied().take_while(|&byte| byte != 0).collect();

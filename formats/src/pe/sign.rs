@@ -10,7 +10,8 @@ use super::contents::Contents;
 use super::edit::table_offset;
 use super::error::library;
 use super::indirect_data::{self, SPC_INDIRECT_DATA};
-use super::{Edited, Error, Existing, Image};
+use super::pages::page_hashes;
+use super::{Edited, Error, Existing, Image, PageHashes};
 use crate::cms::{self, Attribute};
 use crate::raw;
 use crate::x509::Certificate;
@@ -38,6 +39,8 @@ pub struct Options {
     pub attributes: Attributes,
     /// When the image is signed, in seconds since 1970, if that is to be told. No verifier asks; sbsign tells.
     pub signing_time: Option<u64>,
+    /// Whether the signature holds hashes of pages, too.
+    pub page_hashes: PageHashes,
 }
 
 /// A signature that lacks its value: sign [`digest`](Self::digest) by [`scheme`](Self::scheme), then
@@ -53,7 +56,7 @@ pub struct Pending {
 }
 
 /// Prepares the signature of `image`, which was read from `file`, by the key of `certificate`; `chain` is embedded behind
-/// it. Memory does not grow with the image.
+/// it. Memory does not grow with the image, but for the hashes of its pages.
 pub fn prepare(
     image: &Image,
     file: &mut (impl Read + Seek),
@@ -63,8 +66,13 @@ pub fn prepare(
 ) -> Result<Pending, Error> {
     // Told before gigabytes are read.
     table_offset(image)?;
+    // Told before anything is hashed, if they cannot be.
+    let pages = match options.page_hashes {
+        PageHashes::Leave => None,
+        PageHashes::Include => Some(page_hashes(image, file)?),
+    };
     let contents = Contents::read(image, file, &[options.hash])?;
-    let content = content(&contents, options.hash)?;
+    let content = content(&contents, options.hash, pages.as_deref())?;
     let attributes = options.attributes(&content)?;
     let signer = cms::Signer::of_firmware(certificate, chain, options.hash)?;
     let cms = signer.over_attributes(SPC_INDIRECT_DATA, Some(content), attributes)?;
@@ -72,10 +80,10 @@ pub fn prepare(
     Ok(Pending { image: image.clone(), contents, existing: options.existing, digest, cms })
 }
 
-/// What is signed in the place of an image that was read with this hash.
-pub(super) fn content(contents: &Contents, hash: Hash) -> Result<Any, Error> {
+/// What is signed in the place of an image that was read with this hash, and whose pages have these.
+pub(super) fn content(contents: &Contents, hash: Hash, pages: Option<&[u8]>) -> Result<Any, Error> {
     let digest = contents.digests.iter().find(|digest| digest.hash() == hash);
-    indirect_data::encode(digest.ok_or_else(|| library("hash the image")("there is no digest"))?)
+    indirect_data::encode(digest.ok_or_else(|| library("hash the image")("there is no digest"))?, pages)
 }
 
 impl Options {

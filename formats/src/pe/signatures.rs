@@ -6,7 +6,9 @@ use chancery_protocol::{Digest, Hash};
 use der::Decode;
 
 use super::contents::Contents;
-use super::{Entry, Error, Image, VerifyError, indirect_data};
+use super::indirect_data::{self, Over, PagesSigned};
+use super::pages::page_hashes;
+use super::{Entry, Error, Image, VerifyError};
 use crate::cms;
 use crate::x509::Subject;
 
@@ -18,6 +20,8 @@ pub struct Signature {
     pub digest: Digest,
     /// Whether it is the digest of this image.
     pub matches: bool,
+    /// Hashes of the image's pages.
+    pub pages: Pages,
     /// Who signed: issuer and serial number of a certificate, for people.
     pub signer: String,
     /// The subject of that certificate, if the signature holds it.
@@ -28,25 +32,69 @@ pub struct Signature {
     pub signing_time: Option<u64>,
 }
 
+/// Hashes of pages that a signature holds beside the image's digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pages {
+    /// There are none, as in most signatures.
+    None,
+    /// They are those of this image.
+    Match,
+    /// They are not.
+    Differ,
+    /// They are not by SHA-256, and nobody looked: the digest is over the same bytes.
+    NotChecked,
+}
+
 /// Every entry of the certificate table in its order: a signature, or why it is none that can be read.
 pub fn signatures(
     image: &Image,
     file: &mut (impl Read + Seek),
 ) -> Result<Vec<Result<Signature, VerifyError>>, Error> {
     let carried: Vec<_> = image.entries().map(Carried::read).collect();
-    let hashes: Vec<Hash> = carried.iter().flatten().map(|carried| carried.digest.hash()).collect();
-    let digests = digests(image, file, &hashes)?;
-    Ok(carried.into_iter().map(|carried| carried.map(|carried| carried.describe(&digests))).collect())
+    let found = Found::read(image, file, carried.iter().flatten())?;
+    Ok(carried.into_iter().map(|carried| carried.map(|carried| carried.describe(&found))).collect())
 }
 
-/// The digests of an image by those hashes, each once.
-pub(super) fn digests(
-    image: &Image,
-    file: &mut (impl Read + Seek),
-    hashes: &[Hash],
-) -> Result<Vec<Digest>, Error> {
-    let hashes: Vec<_> = Hash::ALL.iter().copied().filter(|hash| hashes.contains(hash)).collect();
-    Ok(Contents::read(image, file, &hashes)?.digests)
+/// What an image has of that which signatures are over.
+pub(super) struct Found {
+    /// Its digests, each that a signature is over once.
+    pub(super) contents: Contents,
+    /// Hashes of its pages, where a signature holds such, and the image has pages.
+    pages: Option<Vec<u8>>,
+}
+
+impl Found {
+    /// Reads what these signatures are over.
+    pub(super) fn read<'a>(
+        image: &Image,
+        file: &mut (impl Read + Seek),
+        carried: impl Iterator<Item = &'a Carried> + Clone,
+    ) -> Result<Self, Error> {
+        let wanted = |hash: &Hash| carried.clone().any(|one| one.digest.hash() == *hash);
+        let hashes: Vec<_> = Hash::ALL.iter().copied().filter(wanted).collect();
+        let contents = Contents::read(image, file, &hashes)?;
+        let pages = if carried.clone().any(|one| matches!(one.pages, PagesSigned::Sha256(_))) {
+            match page_hashes(image, file) {
+                Ok(pages) => Some(pages),
+                // Whatever the signature holds, it is not of this image's pages.
+                Err(Error::NoPages(_)) => None,
+                Err(error) => return Err(error),
+            }
+        } else {
+            None
+        };
+        Ok(Self { contents, pages })
+    }
+
+    /// Whether the pages are those that the signature tells of.
+    pub(super) fn pages(&self, carried: &Carried) -> Pages {
+        match &carried.pages {
+            PagesSigned::None => Pages::None,
+            PagesSigned::Other => Pages::NotChecked,
+            PagesSigned::Sha256(pages) if self.pages.as_ref() == Some(pages) => Pages::Match,
+            PagesSigned::Sha256(_) => Pages::Differ,
+        }
+    }
 }
 
 /// A signature that was read from a certificate table.
@@ -54,6 +102,7 @@ pub(super) struct Carried {
     pub(super) cms: cms::Signature,
     /// What it is over.
     pub(super) digest: Digest,
+    pub(super) pages: PagesSigned,
 }
 
 impl Carried {
@@ -68,17 +117,18 @@ impl Carried {
 
     pub(super) fn decode(cms: &[u8]) -> Result<Self, VerifyError> {
         let cms = cms::Signature::decode(cms)?;
-        let digest = indirect_data::decode(&cms)?;
-        Ok(Self { cms, digest })
+        let Over { digest, pages } = indirect_data::decode(&cms)?;
+        Ok(Self { cms, digest, pages })
     }
 
-    fn describe(self, digests: &[Digest]) -> Signature {
+    fn describe(self, found: &Found) -> Signature {
         let parsed = self.cms.certificates().iter().map(|der| x509_cert::Certificate::from_der(der).ok());
         let parsed: Vec<_> = parsed.collect();
         let subject = |one: &x509_cert::Certificate| Subject::of(one.tbs_certificate().subject().clone());
         let signer = parsed.iter().flatten().find(|one| self.cms.names_parsed(one));
         Signature {
-            matches: digests.contains(&self.digest),
+            matches: found.contents.digests.contains(&self.digest),
+            pages: found.pages(&self),
             signer: self.cms.signer(),
             subject: signer.map(subject),
             certificates: parsed.iter().map(|one| one.as_ref().map(subject)).collect(),

@@ -3,10 +3,11 @@
 
 use std::io::{Read, Seek};
 
-use chancery_protocol::{Digest, Hash};
+use chancery_protocol::Hash;
 
-use super::signatures::{Carried, digests};
-use super::{Error, Existing, Image, Options, VerifyError};
+use super::indirect_data::PagesSigned;
+use super::signatures::{Carried, Found};
+use super::{Error, Existing, Image, Options, PageHashes, Pages, VerifyError};
 use crate::cms::{anchor, embedded};
 use crate::x509::{Certificate, Subject};
 
@@ -30,11 +31,10 @@ pub fn verify(
     certificates: &[Certificate],
 ) -> Result<Verified, VerifyError> {
     let carried: Vec<_> = image.entries().map(Carried::read).collect();
-    let hashes: Vec<Hash> = carried.iter().flatten().map(|carried| carried.digest.hash()).collect();
-    let digests = digests(image, file, &hashes)?;
+    let found = Found::read(image, file, carried.iter().flatten())?;
     let mut failed = VerifyError::NoSignature;
     for carried in carried {
-        match carried.and_then(|carried| check(&carried, &digests, certificates)) {
+        match carried.and_then(|carried| check(&carried, &found, certificates)) {
             Ok(verified) => return Ok(verified),
             // The first one that is by somebody known says most.
             Err(error) if weight(&error) > weight(&failed) => failed = error,
@@ -44,8 +44,8 @@ pub fn verify(
     Err(failed)
 }
 
-/// Whether the image carries what signing it again would give: a signature by `certificate` with this hash and, where
-/// others would be replaced, no other one.
+/// Whether the image carries what signing it again would give: a signature by `certificate` with this hash, with hashes of
+/// pages or without, and, where others would be replaced, no other one.
 pub fn signature_of(
     image: &Image,
     file: &mut (impl Read + Seek),
@@ -57,39 +57,37 @@ pub fn signature_of(
     }
     let own = image.entries().flat_map(Carried::read).filter(|carried| {
         carried.digest.hash() == options.hash
+            && matches!(carried.pages, PagesSigned::Sha256(_)) == (options.page_hashes == PageHashes::Include)
             && carried.cms.names(certificate)
             && carried.cms.check(certificate).is_ok()
     });
-    let own: Vec<_> = own.map(|carried| carried.digest).collect();
+    let own: Vec<_> = own.collect();
     if own.is_empty() {
         return Ok(false);
     }
-    Ok(digests(image, file, &[options.hash])?.iter().any(|digest| own.contains(digest)))
+    let found = Found::read(image, file, own.iter())?;
+    Ok(own.iter().any(|carried| belongs(carried, &found).is_ok()))
 }
 
 /// Whether one signature is over this image and by somebody that is vouched for.
-fn check(
-    carried: &Carried,
-    digests: &[Digest],
-    certificates: &[Certificate],
-) -> Result<Verified, VerifyError> {
+fn check(carried: &Carried, found: &Found, certificates: &[Certificate]) -> Result<Verified, VerifyError> {
     let embedded = embedded(&carried.cms);
     let signer = embedded.iter().chain(certificates).find(|one| carried.cms.names(one));
     let signer = signer.ok_or_else(|| VerifyError::NoSigner(carried.cms.signer()))?;
     let anchor = anchor(signer, &embedded, certificates)
         .ok_or_else(|| VerifyError::UnknownSigner(carried.cms.signer()))?;
-    belongs(carried, digests)?;
+    belongs(carried, found)?;
     carried.cms.check(signer)?;
     Ok(Verified { subject: signer.subject(), anchor: anchor.subject(), hash: carried.digest.hash() })
 }
 
 /// Refuses a signature over another image.
-pub(super) fn belongs(carried: &Carried, digests: &[Digest]) -> Result<(), VerifyError> {
+pub(super) fn belongs(carried: &Carried, found: &Found) -> Result<(), VerifyError> {
     let signed = &carried.digest;
-    if digests.contains(signed) {
-        return Ok(());
+    if found.contents.digests.contains(signed) {
+        return if found.pages(carried) == Pages::Differ { Err(VerifyError::OtherPages) } else { Ok(()) };
     }
-    let found = digests.iter().find(|digest| digest.hash() == signed.hash());
+    let found = found.contents.digests.iter().find(|digest| digest.hash() == signed.hash());
     Err(VerifyError::AnotherImage {
         hash: signed.hash(),
         signed: hex::encode(signed.bytes()),
@@ -103,6 +101,9 @@ const fn weight(error: &VerifyError) -> u8 {
         VerifyError::NoSignature => 0,
         VerifyError::Malformed(_) | VerifyError::NoSigner(_) => 1,
         VerifyError::UnknownSigner(_) => 2,
-        VerifyError::Cms(_) | VerifyError::AnotherImage { .. } | VerifyError::Image(_) => 3,
+        VerifyError::Cms(_)
+        | VerifyError::AnotherImage { .. }
+        | VerifyError::OtherPages
+        | VerifyError::Image(_) => 3,
     }
 }

@@ -25,6 +25,11 @@ impl Guid {
         Self(stored)
     }
 
+    /// From its bytes as they are stored.
+    pub(super) const fn of_bytes(stored: [u8; 16]) -> Self {
+        Self(stored)
+    }
+
     /// As it is stored.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0

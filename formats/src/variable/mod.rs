@@ -25,10 +25,12 @@ mod error;
 mod guid;
 mod name;
 mod signature_list;
+mod signed;
 mod update;
 
-pub use error::Error;
+pub use error::{Error, Malformed, VerifyError};
 pub use guid::{Guid, NotAGuid};
 pub use name::Variable;
-pub use signature_list::{Entry, lists};
+pub use signature_list::{Entry, Known, SignatureList, lists};
+pub use signed::{SignedUpdate, Verified};
 pub use update::{Pending, Update, prepare};

@@ -16,16 +16,16 @@ use crate::x509::Certificate;
 
 /// EFI_VARIABLE_NON_VOLATILE, _BOOTSERVICE_ACCESS, _RUNTIME_ACCESS and _TIME_BASED_AUTHENTICATED_WRITE_ACCESS (UEFI,
 /// section 8.2.1), which the variables of Secure Boot have.
-const ATTRIBUTES: u32 = 0x01 | 0x02 | 0x04 | 0x20;
+pub(super) const ATTRIBUTES: u32 = 0x01 | 0x02 | 0x04 | 0x20;
 /// EFI_VARIABLE_APPEND_WRITE.
-const APPEND_WRITE: u32 = 0x40;
+pub(super) const APPEND_WRITE: u32 = 0x40;
 /// EFI_CERT_TYPE_PKCS7_GUID.
-const PKCS7: Guid = Guid::new(0x4aafd29d_68df_49ee_8aa9_347d375665a7);
+pub(super) const PKCS7: Guid = Guid::new(0x4aafd29d_68df_49ee_8aa9_347d375665a7);
 /// WIN_CERTIFICATE's wRevision, and WIN_CERT_TYPE_EFI_GUID (UEFI, section 32.2.4).
-const REVISION: u16 = 0x0200;
-const TYPE_GUID: u16 = 0x0ef1;
+pub(super) const REVISION: u16 = 0x0200;
+pub(super) const TYPE_GUID: u16 = 0x0ef1;
 /// dwLength, wRevision, wCertificateType and CertType.
-const CERTIFICATE_HEADER: usize = 4 + 2 + 2 + 16;
+pub(super) const CERTIFICATE_HEADER: usize = 4 + 2 + 2 + 16;
 
 /// What is to become of a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,12 +59,7 @@ pub fn prepare(update: &Update, certificate: &Certificate, chain: &[Certificate]
     let value = lists(&update.entries, update.owner)?;
     let time = efi_time(update.time)?;
     let attributes = if update.append { ATTRIBUTES | APPEND_WRITE } else { ATTRIBUTES };
-    // VariableName without its end, VendorGuid, Attributes, TimeStamp, and the new value.
-    let mut message: Vec<u8> = update.variable.as_str().encode_utf16().flat_map(u16::to_le_bytes).collect();
-    message.extend(update.variable.vendor().as_bytes());
-    message.extend(attributes.to_le_bytes());
-    message.extend(time);
-    message.extend(&value);
+    let message = message(update.variable, attributes, &time, &value);
     let digest = raw::digest(Hash::Sha256, &message).map_err(cms::Error::from)?;
     let signer = cms::Signer::of_firmware(certificate, chain, Hash::Sha256)?;
     let cms = signer.over(Input::Digest(digest.clone()))?;
@@ -96,6 +91,16 @@ impl Pending {
         update.extend(self.value);
         Ok(update)
     }
+}
+
+/// What is signed: VariableName without its end, VendorGuid, Attributes, TimeStamp, and the new value.
+pub(super) fn message(variable: Variable, attributes: u32, time: &[u8; 16], value: &[u8]) -> Vec<u8> {
+    let mut message: Vec<u8> = variable.as_str().encode_utf16().flat_map(u16::to_le_bytes).collect();
+    message.extend(variable.vendor().as_bytes());
+    message.extend(attributes.to_le_bytes());
+    message.extend(time);
+    message.extend(value);
+    message
 }
 
 /// EFI_TIME (UEFI, section 8.3.1) in UTC, with zeros where section 8.2.2 wants them: in both pads, the nanoseconds, the

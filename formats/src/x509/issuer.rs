@@ -10,13 +10,15 @@ use super::signer::{ecdsa_with, rsa_with};
 use crate::raw::{self, Input};
 
 impl Certificate {
-    /// Whether this is an authority that issued `other`: it bears the issuer's name, and its key signed.
+    /// Whether this is an authority that issued `other`: it bears the issuer's name, and its key signed. The algorithm stands
+    /// beside what is signed, and in it; both have to be the same (RFC 5280, section 4.1.1.2).
     pub fn issued(&self, other: &Self) -> bool {
         let said = self.parsed().tbs_certificate();
         let constraints = said.get_extension::<BasicConstraints>();
         let authority = matches!(constraints, Ok(Some((_, constraints))) if constraints.ca);
         authority
             && said.subject() == other.parsed().tbs_certificate().issuer()
+            && other.parsed().signature_algorithm() == other.parsed().tbs_certificate().signature()
             && self.signed(other).is_some_and(|signed| signed)
     }
 
