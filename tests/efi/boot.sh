@@ -7,8 +7,8 @@
 # usage: tests/efi/boot.sh FOLDER
 set -eu
 
-# What qemu may take, in seconds; without KVM a boot takes about five.
-PATIENCE=60
+# What qemu may take, in seconds; without KVM a boot takes about five, and one of a kernel fifteen.
+PATIENCE=150
 firmware=/usr/share/OVMF
 
 fail() {
@@ -32,7 +32,7 @@ for folder in disks/*/; do
 done
 
 # Secure Boot's variables can be written in system management mode alone (smm, secure); qemu has that mode without KVM too.
-timeout --kill-after=5 "$PATIENCE" qemu-system-x86_64 -machine q35,smm=on,accel=tcg -cpu max -m 256 -nodefaults -no-reboot \
+timeout --kill-after=5 "$PATIENCE" qemu-system-x86_64 -machine q35,smm=on,accel=tcg -cpu max -m 512 -nodefaults -no-reboot \
     -display none -serial file:console.raw -global driver=cfi.pflash01,property=secure,value=on -global ICH9-LPC.disable_s3=1 \
     -drive "if=pflash,format=raw,unit=0,readonly=on,file=$firmware/OVMF_CODE_4M.secboot.fd" \
     -drive if=pflash,format=raw,unit=1,file=variables.fd "$@" </dev/null >qemu.log 2>&1 || {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::images::fetched;
 use crate::process::{capped, run};
 use crate::tools::have;
 
@@ -21,8 +22,8 @@ const NEEDS: [&str; 9] = [
     "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
 ];
 
-/// The path of the program that firmware looks for on a disk.
-const BOOT_PROGRAM: &str = "EFI/BOOT/BOOTX64.EFI";
+/// Where on a disk firmware looks for a program, BOOTX64.EFI.
+const BOOT_FOLDER: &str = "EFI/BOOT";
 
 /// A machine, which is off.
 pub struct Machine {
@@ -61,9 +62,15 @@ impl Machine {
     /// The disk of this number, which begins at 1 and is its place in the boot order, gets a program.
     #[track_caller]
     pub fn insert(&self, disk: usize, program: &Path) {
-        let to = self.disk(disk).join(BOOT_PROGRAM);
-        fs::create_dir_all(to.parent().expect("a folder")).expect("a disk");
-        fs::copy(program, to).expect("a program");
+        self.insert_beside(disk, "BOOTX64.EFI", program);
+    }
+
+    /// The disk gets another program, beside the one that firmware looks for.
+    #[track_caller]
+    pub fn insert_beside(&self, disk: usize, name: &str, program: &Path) {
+        let folder = self.disk(disk).join(BOOT_FOLDER);
+        fs::create_dir_all(&folder).expect("a disk");
+        fs::copy(program, folder.join(name)).expect("a program");
     }
 
     /// Boots from one disk after another; the last has the program `steps`, and gets these steps and the files that they name.
@@ -76,10 +83,32 @@ impl Machine {
             copied.unwrap_or_else(|error| panic!("{file}: {error}"));
         }
         fs::write(last.join("steps"), steps.join("\n")).expect("steps");
-        let text = run(capped(90, script("boot.sh")).arg(self.folder.path())).succeeded().stdout;
-        let console = Console { text };
+        let console = self.boot_anything();
         assert_eq!(console.steps().last(), Some(&"end"), "{console}");
         console
+    }
+
+    /// Boots from one disk after another, until a program turns the machine off.
+    #[track_caller]
+    pub fn boot_anything(&self) -> Console {
+        let text = run(capped(180, script("boot.sh")).arg(self.folder.path())).succeeded().stdout;
+        Console { text }
+    }
+
+    /// Takes all disks out.
+    pub fn empty(&self) {
+        fs::remove_dir_all(self.path("disks")).expect("disks");
+    }
+
+    /// A unified kernel image of Debian's kernel, unsigned: it says `init: runs` and turns the machine off.
+    #[track_caller]
+    pub fn unified_kernel_image(&self) -> Option<PathBuf> {
+        const NEEDS: [&str; 4] =
+            ["objcopy", "busybox", "cpio", "/usr/lib/systemd/boot/efi/linuxx64.efi.stub"];
+        let kernel = fetched("vmlinuz-amd64").filter(|_| have(&NEEDS))?;
+        let image = self.path("linux.efi");
+        run(capped(60, script("uki.sh")).arg(kernel).arg(&image)).succeeded();
+        Some(image)
     }
 
     // In the order of their names, as the shell sorts them.

@@ -12,6 +12,9 @@ use chancery_tests::{House, capped, run};
 /// Who has put a certificate into a variable. It says nothing to the firmware.
 const OWNER: &str = "8d5cf2a8-6b5e-4f0e-9f6c-2f7a3f0c5b11";
 
+/// Debian's shim, unsigned.
+const SHIM: &str = "/usr/lib/shim/shimx64.efi";
+
 /// The letter in `hello: letter A`, as UTF-16.
 const LETTER: &[u8] = b"l\0e\0t\0t\0e\0r\0 \0A\0";
 
@@ -133,6 +136,58 @@ fn firmware_takes_variables_from_those_alone_who_may_write_them() {
     let console = machine.boot(&steps.map(|(step, _)| step), &variables);
     assert_eq!(console.mode(), "SetupMode 1, SecureBoot 0");
     assert_eq!(console.results(), steps.map(|(step, result)| format!("{step}: {result}")), "{console}");
+}
+
+#[test]
+fn firmware_starts_a_kernel_that_a_trusted_key_has_signed_and_none_that_is_changed() {
+    let Some(machine) = machine() else { return };
+    let Some(unsigned) = machine.unified_kernel_image() else { return };
+    if !have(&[SHIM]) {
+        return;
+    }
+    let keys = Keys::generate();
+    let program = |name: &str| machine.path(&format!("{name}.efi"));
+    keys.sign_program(&keys.db, &unsigned, &program("signed"));
+    keys.sign_program(&keys.db, Path::new(SHIM), &program("shim"));
+    // One letter of the kernel's command line, after it was signed.
+    let mut changed = fs::read(program("signed")).unwrap();
+    let places: Vec<_> =
+        changed.windows(8).enumerate().filter(|(_, window)| *window == b"letter=A").collect();
+    let [(at, _)] = places[..] else { panic!("the letter stands at {} places", places.len()) };
+    changed[at + 7] = b'B';
+    fs::write(program("changed"), changed).unwrap();
+
+    machine.insert(1, &machine.steps());
+    let variables = machine.path("variables");
+    keys.sign_variables(&program("signed"), &variables);
+    let enrol = ["write KEK KEK.auth", "write db db.auth", "write PK PK.auth"];
+    expect_success(&machine.boot(&enrol, &variables), &enrol);
+
+    machine.empty();
+    machine.insert(1, &program("changed"));
+    machine.insert(2, &unsigned);
+    machine.insert(3, &program("signed"));
+    let console = machine.boot_anything();
+    for disk in [1, 2] {
+        let refused = Outcome::Refused { error: "Access Denied", reason: "none noted" };
+        assert_eq!(console.outcome(disk), refused, "{console}");
+    }
+    expect_kernel(&console, 3);
+
+    // shim asks db, too, and starts what lies beside it.
+    machine.empty();
+    machine.insert(1, &program("shim"));
+    machine.insert_beside(1, "grubx64.efi", &program("signed"));
+    expect_kernel(&machine.boot_anything(), 1);
+}
+
+/// The kernel has been started from this disk, knows that Secure Boot is on, and has come to its first program.
+#[track_caller]
+fn expect_kernel(console: &Console, disk: usize) {
+    let Outcome::Started(said) = console.outcome(disk) else { panic!("{console}") };
+    for line in ["secureboot: Secure boot enabled", "init: runs, as console=ttyS0 panic=-1 letter=A says"] {
+        assert!(said.iter().any(|said| said.ends_with(line)), "{line}: {console}");
+    }
 }
 
 /// A new machine. If something is missing here to make what it needs, says so, and fails where nothing may be skipped.
