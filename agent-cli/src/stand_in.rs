@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use chancery_formats::pe::{Attributes, Existing, Options, Signed};
+use chancery_formats::pe::{Attributes, Existing, Options, PageHashes, Signed};
 use chancery_protocol::Hash;
 use clap::Parser;
 
@@ -84,8 +84,8 @@ pub(crate) async fn export(image: &Path, to: &Path, options: Options) -> Result<
 
 /// As pesign and systemd-sbsign sign: they tell the time, and that nobody has ciphers for mail.
 pub(crate) fn like_pesign(hash: Hash) -> Result<Options, Failure> {
-    let signing_time = Some(signing_time()?);
-    Ok(Options { hash, existing: Existing::Append, attributes: Attributes::Pesign, signing_time })
+    let (signing_time, page_hashes) = (Some(signing_time()?), PageHashes::Leave);
+    Ok(Options { hash, existing: Existing::Append, attributes: Attributes::Pesign, signing_time, page_hashes })
 }
 
 /// The temporary file is held here and not on the thread that fills it, so that it goes at once if the run is interrupted.

@@ -270,9 +270,9 @@ fn an_update_that_is_none_is_refused_with_the_place_and_the_reason() {
         (|auth, _| auth.truncate(auth.len() - 48), "a signature list would have 76 bytes, and 28 are left"),
     ];
     for (change, why) in changes {
-        let mut changed = auth.clone();
-        change(&mut changed, list);
-        let said = SignedUpdate::decode(&changed).unwrap_err().to_string();
+        let mut bad = auth.clone();
+        change(&mut bad, list);
+        let said = SignedUpdate::decode(&bad).unwrap_err().to_string();
         assert!(said.contains(why), "{why}: {said}");
     }
 }

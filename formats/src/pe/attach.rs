@@ -17,7 +17,7 @@ pub fn attach(
     existing: Existing,
 ) -> Result<Edited, VerifyError> {
     let carried = Carried::decode(cms)?;
-    let found = Found::read(image, file, std::iter::once(&carried))?;
+    let found = Found::read(image, file, &[&carried])?;
     belongs(&carried, &found)?;
     let embedded = embedded(&carried.cms);
     let signer = embedded.iter().find(|one| carried.cms.names(one));

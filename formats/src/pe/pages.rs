@@ -37,6 +37,8 @@ const PAGE: u32 = 4096;
 const HASH_LEN: usize = 32;
 /// An offset and a hash.
 const ENTRY: usize = 4 + HASH_LEN;
+/// CheckSum and the certificate table's entry. Nothing stands in their place: the page of the headers is shorter.
+const LEFT_OUT: usize = 4 + 8;
 /// Most pages: their hashes, and a signature, have to fit into a certificate table. An image of 300 MiB has as many.
 const MAX_PAGES: u64 = (MAX_LEN as u64 - MAX_LEN as u64 / 4) / ENTRY as u64;
 
@@ -64,8 +66,7 @@ pub(super) fn page_hashes(image: &Image, file: &mut (impl Read + Seek)) -> Resul
         (headers.checksum_at + CHECK_SUM_LEN, headers.directory_at),
         (headers.directory_at + DIRECTORY_LEN, headers.all_len.into()),
     ];
-    // Nothing stands in the place of what is left out: this page is shorter.
-    hash(file, &headers, (CHECK_SUM_LEN + DIRECTORY_LEN) as usize, &mut hashes)?;
+    hash(file, &headers, LEFT_OUT, &mut hashes)?;
     for section in &sections {
         for begin in (section.begin..section.end).step_by(PAGE as usize) {
             hash(file, &[(begin, section.end.min(begin + u64::from(PAGE)))], 0, &mut hashes)?;

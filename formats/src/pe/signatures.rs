@@ -51,7 +51,7 @@ pub fn signatures(
     file: &mut (impl Read + Seek),
 ) -> Result<Vec<Result<Signature, VerifyError>>, Error> {
     let carried: Vec<_> = image.entries().map(Carried::read).collect();
-    let found = Found::read(image, file, carried.iter().flatten())?;
+    let found = Found::read(image, file, &carried.iter().flatten().collect::<Vec<_>>())?;
     Ok(carried.into_iter().map(|carried| carried.map(|carried| carried.describe(&found))).collect())
 }
 
@@ -65,15 +65,15 @@ pub(super) struct Found {
 
 impl Found {
     /// Reads what these signatures are over.
-    pub(super) fn read<'a>(
+    pub(super) fn read(
         image: &Image,
         file: &mut (impl Read + Seek),
-        carried: impl Iterator<Item = &'a Carried> + Clone,
+        carried: &[&Carried],
     ) -> Result<Self, Error> {
-        let wanted = |hash: &Hash| carried.clone().any(|one| one.digest.hash() == *hash);
+        let wanted = |hash: &Hash| carried.iter().any(|one| one.digest.hash() == *hash);
         let hashes: Vec<_> = Hash::ALL.iter().copied().filter(wanted).collect();
         let contents = Contents::read(image, file, &hashes)?;
-        let pages = if carried.clone().any(|one| matches!(one.pages, PagesSigned::Sha256(_))) {
+        let pages = if carried.iter().any(|one| matches!(one.pages, PagesSigned::Sha256(_))) {
             match page_hashes(image, file) {
                 Ok(pages) => Some(pages),
                 // Whatever the signature holds, it is not of this image's pages.

@@ -31,7 +31,7 @@ pub fn verify(
     certificates: &[Certificate],
 ) -> Result<Verified, VerifyError> {
     let carried: Vec<_> = image.entries().map(Carried::read).collect();
-    let found = Found::read(image, file, carried.iter().flatten())?;
+    let found = Found::read(image, file, &carried.iter().flatten().collect::<Vec<_>>())?;
     let mut failed = VerifyError::NoSignature;
     for carried in carried {
         match carried.and_then(|carried| check(&carried, &found, certificates)) {
@@ -65,7 +65,7 @@ pub fn signature_of(
     if own.is_empty() {
         return Ok(false);
     }
-    let found = Found::read(image, file, own.iter())?;
+    let found = Found::read(image, file, &own.iter().collect::<Vec<_>>())?;
     Ok(own.iter().any(|carried| belongs(carried, &found).is_ok()))
 }
 
