@@ -85,7 +85,13 @@ pub(crate) async fn export(image: &Path, to: &Path, options: Options) -> Result<
 /// As pesign and systemd-sbsign sign: they tell the time, and that nobody has ciphers for mail.
 pub(crate) fn like_pesign(hash: Hash) -> Result<Options, Failure> {
     let (signing_time, page_hashes) = (Some(signing_time()?), PageHashes::Leave);
-    Ok(Options { hash, existing: Existing::Append, attributes: Attributes::Pesign, signing_time, page_hashes })
+    Ok(Options {
+        hash,
+        existing: Existing::Append,
+        attributes: Attributes::Pesign,
+        signing_time,
+        page_hashes,
+    })
 }
 
 /// The temporary file is held here and not on the thread that fills it, so that it goes at once if the run is interrupted.

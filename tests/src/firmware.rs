@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::images::fetched;
+use crate::debian_images::fetched;
 use crate::process::{capped, run};
 use crate::tools::have;
 

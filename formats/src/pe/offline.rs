@@ -60,9 +60,9 @@ pub struct SignedAttributes {
 
 impl SignedAttributes {
     /// Those that a signature of `image` will have, which was read from `file`. Of the options, `existing` does not
-    /// matter yet.
+    /// matter yet, and there are no hashes of pages.
     pub fn of(image: &Image, file: &mut (impl Read + Seek), options: &Options) -> Result<Self, Error> {
-        let content = content(&Contents::read(image, file, &[options.hash])?, options.hash)?;
+        let content = content(&Contents::read(image, file, &[options.hash])?, options.hash, None)?;
         let attributes = options.attributes(&content)?;
         let der = attributes.message().map_err(library("write signed attributes"))?;
         Ok(Self { der, attributes, message_digest: digest_of(&content, options.hash)? })
