@@ -9,6 +9,7 @@ mod cms;
 mod efi;
 mod module;
 mod sign;
+mod timestamp;
 mod values;
 mod variable;
 mod x509;
@@ -28,6 +29,7 @@ pub(crate) use efi::{
 };
 pub(crate) use module::{SignModule, VerifyModule};
 pub(crate) use sign::{SignCommand, SignOpenpgp, SignRpm, SignSsh};
+pub(crate) use timestamp::{TimestampCommand, TimestampEfi, TimestampServers, Timestamps};
 pub(crate) use values::{Allow, Expires, Input, Output};
 pub(crate) use variable::{ShowVariable, SignVariable, VerifyVariable};
 pub(crate) use x509::{Csr, SelfSign, X509Certificates, X509Command};
@@ -126,6 +128,9 @@ pub(crate) enum Command {
     /// Put a signature that lies apart into its artifact
     #[command(subcommand)]
     Attach(AttachCommand),
+    /// Put timestamps beside signatures that were made before (RFC 3161)
+    #[command(subcommand)]
+    Timestamp(TimestampCommand),
     /// Check the audit trail
     #[command(subcommand)]
     Audit(AuditCommand),
@@ -386,6 +391,9 @@ mod tests {
             "chancery sign efi --key boot --chain ca.pem --replace grubx64.efi shimx64.efi",
             "chancery sign efi --key boot --cert boot.pem --hash sha384 --detached -o sig.p7 linux.efi",
             "chancery sign efi --key code --page-hashes --replace program.exe",
+            "chancery sign efi --key boot --timestamp --timestamp-ca tsa.pem grubx64.efi",
+            "chancery sign efi --key boot --timestamp-url http://a/ --timestamp-url https://b:1/ --timestamp-policy 1.2.3 a.efi",
+            "chancery timestamp efi a.efi b.efi",
             "chancery verify efi --cert db.pem --key boot grubx64.efi",
             "chancery show efi grubx64.efi",
             "chancery show efi-variable db.auth",
@@ -433,6 +441,9 @@ mod tests {
             "chancery verify module a.ko",
             "chancery sign efi --key boot --append --replace a.efi",
             "chancery sign efi --key boot --replace --detached a.efi",
+            "chancery sign efi --key boot --timestamp-url tsa.example.org a.efi",
+            "chancery sign efi --key boot --timestamp --timestamp-policy one a.efi",
+            "chancery timestamp efi",
             "chancery verify efi a.efi",
             "chancery show efi a.efi b.efi",
             "chancery attach efi sig.p7",

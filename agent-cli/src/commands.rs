@@ -25,6 +25,7 @@ mod sign_rpm;
 mod sign_ssh;
 mod sign_variable;
 mod status;
+mod timestamp_efi;
 mod verify_cms;
 mod verify_efi;
 mod verify_module;
@@ -36,7 +37,7 @@ pub(crate) use man::StandIn;
 
 use crate::args::{
     Args, AttachCommand, AuditCommand, Command, KeyCommand, OpenpgpCommand, PrepareCommand, ShowCommand,
-    SignCommand, UnsignCommand, VerifyCommand, X509Command,
+    SignCommand, TimestampCommand, UnsignCommand, VerifyCommand, X509Command,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -76,6 +77,7 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Exit, Failure
         Command::Verify(VerifyCommand::Module(args)) => verify_module::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Openpgp(args)) => verify_openpgp::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Rpm(args)) => verify_rpm::run(global, args, terminal).await,
+        Command::Timestamp(TimestampCommand::Efi(args)) => timestamp_efi::run(global, args, terminal).await,
         Command::Audit(AuditCommand::Verify(args)) => audit_verify::run(&args, terminal),
         Command::Status(args) => status::run(global, &args, terminal).await,
         Command::Reload => reload::run(global, terminal).await,

@@ -45,7 +45,7 @@ impl Exit {
                 "the daemon refused: a key that does not exist or may not be used so, or a socket that may not be opened"
             }
             Self::Unavailable => {
-                "the daemon, its token or its audit trail was not available; a later try may succeed"
+                "the daemon, its token, its audit trail or every timestamp server was not available; a later try may succeed"
             }
             Self::BadArtifact => {
                 "what was given is not of its format: empty, truncated, damaged, a directory"

@@ -50,6 +50,8 @@ pub(crate) enum Deed {
     Verified,
     Unsigned,
     NotSigned,
+    Stamped,
+    AlreadyStamped,
 }
 
 impl Deed {
@@ -61,6 +63,8 @@ impl Deed {
             Self::Verified => "good",
             Self::Unsigned => "unsigned",
             Self::NotSigned => "was not signed",
+            Self::Stamped => "timestamped",
+            Self::AlreadyStamped => "already timestamped",
         }
     }
 
@@ -72,6 +76,8 @@ impl Deed {
             Self::Verified => "good",
             Self::Unsigned => "unsigned",
             Self::NotSigned => "not-signed",
+            Self::Stamped => "timestamped",
+            Self::AlreadyStamped => "already-timestamped",
         }
     }
 }
@@ -179,8 +185,12 @@ impl Tally {
                 // The bar shows what went as usual; what did not is worth a line.
                 let object = Value::Object(object);
                 match done.deed {
-                    Deed::AlreadySigned | Deed::NotSigned => terminal.news(text, &object),
-                    Deed::Signed | Deed::Verified | Deed::Unsigned => terminal.progress_news(text, &object),
+                    Deed::AlreadySigned | Deed::NotSigned | Deed::AlreadyStamped => {
+                        terminal.news(text, &object);
+                    }
+                    Deed::Signed | Deed::Verified | Deed::Unsigned | Deed::Stamped => {
+                        terminal.progress_news(text, &object);
+                    }
                 }
             }
             Err(failure) => {

@@ -36,6 +36,7 @@ mod ssh_keygen;
 mod stand_in;
 mod systemd_sbsign;
 mod terminal;
+mod timestamp;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;

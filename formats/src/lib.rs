@@ -28,6 +28,8 @@ pub mod raw;
 pub mod rpm;
 #[cfg(feature = "ssh")]
 pub mod ssh;
+#[cfg(feature = "timestamp")]
+pub mod timestamp;
 #[cfg(feature = "variable")]
 pub mod variable;
 #[cfg(feature = "x509")]

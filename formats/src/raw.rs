@@ -51,6 +51,15 @@ pub(crate) fn digest(hash: Hash, bytes: &[u8]) -> Result<Digest, Error> {
     Digest::new(hash, digest).map_err(|error| Error::Library(error.into()))
 }
 
+/// SHA-1, by which older timestamps name a certificate; nothing is signed with it.
+#[cfg(feature = "timestamp")]
+pub(crate) fn sha1(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    let cannot = |source: sequoia_openpgp::anyhow::Error| Error::Library(source.into());
+    let mut context = HashAlgorithm::SHA1.context().map_err(cannot)?.for_digest();
+    context.update(bytes);
+    context.into_digest().map_err(cannot)
+}
+
 /// A raw signature is not what it should be.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

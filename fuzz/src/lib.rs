@@ -15,6 +15,7 @@ use chancery_formats::module::{self, Compression, Module};
 use chancery_formats::openpgp::{Certificate, verify_detached, verify_message};
 use chancery_formats::pe::{self, Entry, Existing, Image};
 use chancery_formats::rpm::Package;
+use chancery_formats::timestamp::{self, Kind, Request, Trust};
 use chancery_formats::variable::{SignatureList, SignedUpdate, Variable};
 use chancery_formats::x509::{self, Subject};
 use chancery_protocol::frame::{self, Frame};
@@ -24,7 +25,7 @@ use chancery_protocol::{Hash, KeyName, Message, PublicKey, admin, agent, hello};
 pub type Decode = fn(&[u8]);
 
 /// The decoders, with the names of their targets and of their folders in `fuzz/seeds`.
-pub const DECODERS: [(&str, Decode); 22] = [
+pub const DECODERS: [(&str, Decode); 23] = [
     ("frame", frame),
     ("hello", hello),
     ("agent_request", agent_request),
@@ -47,6 +48,7 @@ pub const DECODERS: [(&str, Decode); 22] = [
     ("cms", cms),
     ("pe_attributes", pe_attributes),
     ("variable", variable),
+    ("timestamp", timestamp),
 ];
 
 /// A stream of frames, as a socket hands it over; written again, they are the bytes that were read.
@@ -312,6 +314,31 @@ pub fn variable(data: &[u8]) {
         }
     }
 }
+
+/// What comes from a timestamp server, and a signature with a timestamp beside it. No answer is one to the request of this
+/// moment, whose nonce nobody knows; a token may be one of the seed's signature.
+pub fn timestamp(data: &[u8]) {
+    let imprint =
+        timestamp::Imprint::of(CMS_SEED).unwrap_or_else(|error| panic!("the seed is no signature: {error}"));
+    let request =
+        Request::for_imprint(imprint, None).unwrap_or_else(|error| panic!("there is no request: {error}"));
+    assert!(request.answered(data, &Trust::Anyone, 0).is_err(), "an answer to another request is taken");
+    if let Ok(token) = request.kept(data, &Trust::Anyone) {
+        let stamped = timestamp::attach(CMS_SEED, &token, Kind::Cms)
+            .unwrap_or_else(|error| panic!("a token of the seed does not go beside it: {error}"));
+        let again = timestamp::read(&stamped, Kind::Cms, &Trust::Anyone);
+        assert!(again.is_ok_and(|again| again == Some(token)), "a token changes on its way");
+    }
+    for kind in [Kind::Authenticode, Kind::Cms] {
+        let Ok(stamped) = timestamp::is_stamped(data, kind) else { continue };
+        let read = timestamp::read(data, kind, &Trust::Anyone);
+        assert_eq!(stamped, !matches!(read, Ok(None)), "whether there is a timestamp is told in two ways");
+        let _ = timestamp::Imprint::of(data);
+    }
+}
+
+/// The signature that the tokens among the seeds of `timestamp` are of.
+const CMS_SEED: &[u8] = include_bytes!("../seeds/pe_signature/p256");
 
 /// The image that the seeds of `pe_signature` are over.
 const PE_SEED: &[u8] = include_bytes!("../seeds/pe/unsigned");

@@ -19,6 +19,7 @@ mod process;
 mod recorder;
 pub mod requests;
 pub mod tools;
+pub mod tsa;
 
 pub use documents::Page;
 pub use house::{Builder, House, PIN_PATIENCE};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use chancery_protocol::{Hash, KeyName};
 
+use super::timestamp::Timestamps;
 use super::values::{self, Input, Output};
 use super::x509::X509Certificates;
 
@@ -54,6 +55,8 @@ pub(crate) struct SignCms {
     /// Where to write it, for one file; `-` is the standard output
     #[arg(long, short, value_name = "OUT")]
     pub(crate) output: Option<Output>,
+    #[command(flatten)]
+    pub(crate) timestamps: Timestamps,
     /// The files; `-`, or none, is the standard input
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<Input>,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chancery_protocol::{Hash, KeyName};
 use clap::Subcommand;
 
+use super::timestamp::Timestamps;
 use super::values::{self, Output};
 use super::variable::ShowVariable;
 use super::x509::X509Certificates;
@@ -36,11 +37,13 @@ pub(crate) struct SignEfi {
     #[arg(long, conflicts_with_all = ["append", "replace"])]
     pub(crate) detached: bool,
     /// The files are no images, but what `prepare efi` wrote of some: write the bare signature over each, to FILE.sig
-    #[arg(long, conflicts_with_all = ["cert", "chain", "hash", "append", "replace", "detached"])]
+    #[arg(long, conflicts_with_all = ["cert", "chain", "hash", "append", "replace", "detached", "timestamp", "timestamp_url", "timestamp_policy", "timestamp_ca"])]
     pub(crate) prepared: bool,
     /// Where to write the signed image, or the signature alone, for one file
     #[arg(long, short, value_name = "OUT")]
     pub(crate) output: Option<Output>,
+    #[command(flatten)]
+    pub(crate) timestamps: Timestamps,
     /// The images
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,

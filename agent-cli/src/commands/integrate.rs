@@ -29,7 +29,7 @@ macro_rules! page {
     };
 }
 
-const PAGES: [Page; 19] = [
+const PAGES: [Page; 20] = [
     page!("apt", "repositories for apt: InRelease and Release.gpg"),
     page!("cms", "files with CMS (PKCS#7) signatures, as openssl makes them; fs-verity and dm-verity"),
     page!("createrepo", "createrepo_c's repomd.xml, and SHA256SUMS"),
@@ -47,6 +47,7 @@ const PAGES: [Page; 19] = [
     page!("rpmsign", "RPM packages, signed by rpmsign"),
     page!("sbsign", "chancery-sbsign in sbsign's place, for dracut and any other caller"),
     page!("secure-boot", "UEFI programs, kernels and unified kernel images, in sbsign's place"),
+    page!("timestamps", "timestamps of signatures (RFC 3161), for images and CMS"),
     page!("ukify", "unified kernel images by ukify, mkosi and systemd-sbsign; signing in three steps"),
     page!("x509", "X.509 certificates and requests for keys in the token"),
 ];

@@ -13,6 +13,7 @@ use crate::efi::{Source, failure};
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
 use crate::terminal::Terminal;
+use crate::timestamp::told;
 
 pub(crate) fn run(args: &ShowEfi, terminal: &Terminal) -> Result<Exit, Failure> {
     let mut source = Source::open(&args.file)?;
@@ -56,6 +57,11 @@ fn one(signature: &Signature) -> String {
     if let Some(time) = time(signature) {
         lines.push(("signing time", time));
     }
+    match &signature.timestamp {
+        Some(Ok(token)) => lines.push(("timestamp", format!("{} by {}", told(token), token.tsa()))),
+        Some(Err(why)) => lines.push(("timestamp", format!("not good: {why}"))),
+        None => {}
+    }
     for certificate in &signature.certificates {
         lines.push(("holds", shown(certificate.as_ref())));
     }
@@ -91,6 +97,10 @@ fn json(signature: &Result<Signature, VerifyError>) -> Value {
             "matches": signature.matches,
             "page_hashes": pages(signature.pages).map(|(_, word)| word),
             "signing_time": time(signature),
+            "timestamp": signature.timestamp.as_ref().map(|timestamp| match timestamp {
+                Ok(token) => json!({ "time": told(token), "tsa": token.tsa().to_string() }),
+                Err(why) => json!({ "error": why }),
+            }),
             "certificates": signature.certificates.iter()
                 .map(|subject| subject.as_ref().map(ToString::to_string)).collect::<Vec<_>>(),
         }),

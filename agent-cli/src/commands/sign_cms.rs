@@ -9,6 +9,7 @@ use chancery_formats::cms::file::{
     Attributes, Certificates, Content, Options, Pending, SigningCertificate, enclose, prepare, to_text,
 };
 use chancery_formats::cms::{Error, Form, SignerId, scheme};
+use chancery_formats::timestamp::Kind;
 use chancery_formats::x509::{Certificate, Profile, default_hash};
 use chancery_protocol::{Format, Hash};
 
@@ -24,6 +25,7 @@ use crate::key::Key;
 use crate::signer::{Artifact, Signer, artifact_name};
 use crate::sources::Sources;
 use crate::terminal::Terminal;
+use crate::timestamp::Timestamper;
 
 /// How a signature and its file lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +56,14 @@ struct Job {
     hash: Hash,
     options: Options,
     shape: Shape,
+    /// Who gives timestamps, if any are asked for.
+    stamper: Option<Timestamper>,
 }
 
 pub(crate) async fn run(global: &Global, args: SignCms, terminal: &Terminal) -> Result<Exit, Failure> {
     let what = Sources::of(&args.files, args.output.as_ref())?;
     what.reserve_stdout(terminal);
+    let stamper = Timestamper::of(&args.timestamps, global)?;
     let client = daemon::agent(global).await?;
     let key = Key::fetch(&client, &args.key).await?;
     let hash = args.hash.unwrap_or(default_hash(key.algorithm));
@@ -67,7 +72,7 @@ pub(crate) async fn run(global: &Global, args: SignCms, terminal: &Terminal) -> 
     let chain = chain(&args.chain, &certificate)?;
     let (options, shape) = (options(&args), shape(&args));
     let signer = Signer::new(client, args.key, Format::Cms, global.build_id.as_deref());
-    let job = Arc::new(Job { signer, certificate, chain, hash, options, shape });
+    let job = Arc::new(Job { signer, certificate, chain, hash, options, shape, stamper });
     what.make_each(terminal, shape.suffix(), move |input, output| sign(Arc::clone(&job), input, output)).await
 }
 
@@ -109,15 +114,16 @@ async fn sign(job: Arc<Job>, input: Input, output: File) -> Result<Done, Failure
     let name = artifact_name(&path);
     let artifact = Artifact { name: &name, digest: Some(&content.digest) };
     let raw = job.signer.sign_input(artifact, pending.scheme(), pending.input()).await?;
+    let mut cms = pending.finish(&raw).map_err(|error| failure(&path, &error))?;
+    if let Some(stamper) = &job.stamper {
+        cms = stamper.stamp(&path, &cms, Kind::Cms).await?;
+    }
     let done = Done::new(Deed::Signed)
         .detail("key", job.signer.key().as_str())
         .detail("subject", job.certificate.subject().to_string())
         .detail("hash", job.hash.as_str());
-    blocking(move || {
-        let cms = pending.finish(&raw).map_err(|error| failure(&path, &error))?;
-        write(&job, &cms, &content, file, output).map_err(|error| failure(&path, &error))
-    })
-    .await?;
+    blocking(move || write(&job, &cms, &content, file, output).map_err(|error| failure(&path, &error)))
+        .await?;
     Ok(done)
 }
 

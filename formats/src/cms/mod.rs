@@ -11,6 +11,8 @@ mod signed_data;
 mod signer_id;
 mod signing_certificate;
 mod trust;
+#[cfg(feature = "timestamp")]
+mod unsigned;
 mod verify;
 
 use chancery_protocol::{Algorithm, Hash, Scheme};
@@ -28,6 +30,8 @@ pub(crate) use {
     trust::{anchor, embedded},
     verify::Signature,
 };
+#[cfg(feature = "timestamp")]
+pub(crate) use {signing_certificate::check_named, trust::path, unsigned::OneSigner};
 
 /// id-data (RFC 5652, section 4).
 pub(crate) const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");

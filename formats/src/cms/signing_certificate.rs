@@ -16,6 +16,26 @@ use crate::x509::Certificate;
 /// id-aa-signingCertificateV2 (RFC 5035, section 3).
 const SIGNING_CERTIFICATE_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.47");
 
+/// id-aa-signingCertificate (RFC 2634, section 5.4), which knows SHA-1 alone; timestamps still have it (RFC 5816).
+#[cfg(feature = "timestamp")]
+const SIGNING_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.12");
+
+/// SigningCertificate.
+#[cfg(feature = "timestamp")]
+#[derive(Debug, Sequence)]
+struct SigningCertificate {
+    certs: Vec<EssCertId>,
+    policies: Option<Any>,
+}
+
+/// ESSCertID (RFC 2634, section 5.4.1).
+#[cfg(feature = "timestamp")]
+#[derive(Debug, Sequence)]
+struct EssCertId {
+    cert_hash: OctetString,
+    issuer_serial: Option<Any>,
+}
+
 /// SigningCertificateV2.
 #[derive(Debug, Sequence)]
 struct SigningCertificateV2 {
@@ -58,10 +78,38 @@ pub(super) fn attribute(certificate: &Certificate) -> Result<Attribute, Error> {
 
 /// Refuses attributes that name another certificate than that of the signer; most name none.
 pub(super) fn check(attributes: &Attributes, signer: &Certificate) -> Result<(), VerifyError> {
-    let bad = |why| Err(VerifyError::Malformed(why));
-    if !attributes.has(SIGNING_CERTIFICATE_V2) {
-        return Ok(());
+    if attributes.has(SIGNING_CERTIFICATE_V2) { check_v2(attributes, signer) } else { Ok(()) }
+}
+
+/// The same, and refuses attributes that name none; they may also do it in the older way.
+#[cfg(feature = "timestamp")]
+pub(crate) fn check_named(attributes: &Attributes, signer: &Certificate) -> Result<(), VerifyError> {
+    let (old, new) = (attributes.has(SIGNING_CERTIFICATE), attributes.has(SIGNING_CERTIFICATE_V2));
+    if !old && !new {
+        return Err(VerifyError::Malformed("names no signing certificate by its hash (RFC 5035)"));
     }
+    if old {
+        check_v1(attributes, signer)?;
+    }
+    check(attributes, signer)
+}
+
+#[cfg(feature = "timestamp")]
+fn check_v1(attributes: &Attributes, signer: &Certificate) -> Result<(), VerifyError> {
+    let bad = |why| Err(VerifyError::Malformed(why));
+    let named = attributes.value(SIGNING_CERTIFICATE).map(|value| value.decode_as::<SigningCertificate>());
+    let Some(Ok(SigningCertificate { certs, .. })) = named else {
+        return bad("names its signing certificate in a form that is not readable (RFC 2634)");
+    };
+    let hash = raw::sha1(signer.as_der()).map_err(VerifyError::BadSignature)?;
+    match certs.first() {
+        Some(first) if first.cert_hash.as_bytes() == hash => Ok(()),
+        _ => bad("names another signing certificate than its signer's (RFC 2634)"),
+    }
+}
+
+fn check_v2(attributes: &Attributes, signer: &Certificate) -> Result<(), VerifyError> {
+    let bad = |why| Err(VerifyError::Malformed(why));
     let named =
         attributes.value(SIGNING_CERTIFICATE_V2).map(|value| value.decode_as::<SigningCertificateV2>());
     let Some(Ok(SigningCertificateV2 { certs, .. })) = named else {

@@ -14,15 +14,28 @@ pub(crate) fn anchor<'a>(
     embedded: &'a [Certificate],
     anchors: &'a [Certificate],
 ) -> Option<&'a Certificate> {
+    path(signer, embedded, anchors)?.last().copied()
+}
+
+/// The whole way, from `signer` to one of `anchors`, which may be the signer itself.
+pub(crate) fn path<'a>(
+    signer: &'a Certificate,
+    embedded: &'a [Certificate],
+    anchors: &'a [Certificate],
+) -> Option<Vec<&'a Certificate>> {
     /// Most certificates on the way; longer ones are nobody's.
     const MAX_DEPTH: usize = 8;
     let mut at = signer;
+    let mut path = vec![signer];
     for _ in 0..MAX_DEPTH {
-        let found = anchors.iter().find(|anchor| *anchor == at || anchor.issued(at));
-        if found.is_some() {
-            return found;
+        if let Some(found) = anchors.iter().find(|anchor| *anchor == at || anchor.issued(at)) {
+            if found != at {
+                path.push(found);
+            }
+            return Some(path);
         }
         at = embedded.iter().find(|issuer| *issuer != at && issuer.issued(at))?;
+        path.push(at);
     }
     None
 }

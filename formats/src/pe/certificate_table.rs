@@ -1,5 +1,6 @@
 //! The attribute certificate table: a row of WIN_CERTIFICATE entries ("PE Format", "The Attribute Certificate Table").
 
+use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 
 use der::{Reader, SliceReader};
@@ -89,17 +90,37 @@ impl CertificateTable {
 
     /// Its entries, in their order.
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        self.whole_entries().map(|entry| {
+            let len = u32_at(entry, 0) as usize;
+            let content = entry.get(HEADER_LEN..len).unwrap_or_default();
+            match u16::try_from(u32_at(entry, 4) >> 16) {
+                Ok(PKCS_SIGNED_DATA) => Entry::SignedData(without_padding(content)),
+                other => Entry::Other(other.unwrap_or(u16::MAX)),
+            }
+        })
+    }
+
+    /// The same with what stands before and behind each.
+    fn whole_entries(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.0.as_slice();
         std::iter::from_fn(move || {
             let len = u32_at(rest, 0) as usize;
-            let entry = rest.get(HEADER_LEN..len)?;
-            let kind = u32_at(rest, 4) >> 16;
-            rest = rest.get(len.next_multiple_of(ALIGNMENT)..).unwrap_or_default();
-            Some(match u16::try_from(kind) {
-                Ok(PKCS_SIGNED_DATA) => Entry::SignedData(without_padding(entry)),
-                other => Entry::Other(other.unwrap_or(u16::MAX)),
-            })
+            let (entry, after) = rest.split_at_checked(len.next_multiple_of(ALIGNMENT))?;
+            rest = after;
+            (len >= HEADER_LEN).then_some(entry)
         })
+    }
+
+    /// The same table with other signatures in some places, which are counted from 0.
+    pub(super) fn with(&self, signatures: &BTreeMap<usize, Vec<u8>>) -> Result<Self, Error> {
+        let mut table = Self::default();
+        for (place, entry) in self.whole_entries().enumerate() {
+            match signatures.get(&place) {
+                Some(cms) => table.push(cms)?,
+                None => table.0.extend(entry),
+            }
+        }
+        Ok(table)
     }
 
     /// Appends a signature.

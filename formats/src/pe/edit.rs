@@ -1,5 +1,6 @@
 //! An image with other signatures than it had.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use super::certificate_table::CertificateTable;
@@ -43,6 +44,15 @@ impl Edited {
         };
         table.push(cms)?;
         Self::new(image, contents, table)
+    }
+
+    /// The image with other signatures in some places of its certificate table, which are counted from 0.
+    pub(super) fn with_other_signatures(
+        image: &Image,
+        contents: &Contents,
+        signatures: &BTreeMap<usize, Vec<u8>>,
+    ) -> Result<Self, Error> {
+        Self::new(image, contents, image.table.with(signatures)?)
     }
 
     /// The image without signatures.

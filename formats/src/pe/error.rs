@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::cms;
+use crate::{cms, timestamp};
 
 /// A reason of a library, kept as the source of our own errors.
 type Reason = Box<dyn std::error::Error + Send + Sync>;
@@ -63,6 +63,9 @@ pub enum Error {
     /// The signature was not made.
     #[error(transparent)]
     Cms(#[from] cms::Error),
+    /// The timestamp does not belong there.
+    #[error(transparent)]
+    Timestamp(#[from] timestamp::Error),
     /// A library refused.
     #[error("the Authenticode structures could not be used: could not {what}")]
     Library {

@@ -49,6 +49,7 @@ mod pages;
 mod sections;
 mod sign;
 mod signatures;
+mod timestamp;
 mod verify;
 
 pub use attach::{attach, remove};
@@ -62,4 +63,5 @@ pub use offline::{OfflineError, SignedAttributes, assemble};
 pub use pages::PageHashes;
 pub use sign::{Attributes, Options, Pending, Signed, prepare};
 pub use signatures::{Pages, Signature, signatures};
+pub use timestamp::{stamp, unstamped};
 pub use verify::{Verified, signature_of, verify};

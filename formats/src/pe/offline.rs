@@ -14,7 +14,7 @@ use super::edit::table_offset;
 use super::error::library;
 use super::indirect_data::SPC_INDIRECT_DATA;
 use super::sign::content;
-use super::{Edited, Error, Existing, Image, Options, Signed};
+use super::{Error, Existing, Image, Options, Signed};
 use crate::cms;
 use crate::raw::{self, Input};
 use crate::x509::Certificate;
@@ -143,8 +143,7 @@ pub fn assemble(
         cms::Error::WrongSignature(reason) => OfflineError::BadSignature(reason),
         error => Error::from(error).into(),
     })?;
-    let edited = Edited::with_signature(image, &contents, &cms, existing)?;
-    Ok(Signed { cms, edited })
+    Ok(Signed::new(image.clone(), contents, existing, cms)?)
 }
 
 /// What attributes say of a content.

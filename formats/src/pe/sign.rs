@@ -14,6 +14,7 @@ use super::pages::page_hashes;
 use super::{Edited, Error, Existing, Image, PageHashes};
 use crate::cms::{self, Attribute};
 use crate::raw;
+use crate::timestamp::{Kind, Token, attach};
 use crate::x509::Certificate;
 
 /// Which signed attributes stand beside contentType and messageDigest, which all signatures have.
@@ -109,8 +110,7 @@ impl Pending {
     /// The signature, once `raw` has been checked against the certificate's key.
     pub fn finish(self, raw: &[u8]) -> Result<Signed, Error> {
         let cms = self.cms.finish(raw)?;
-        let edited = Edited::with_signature(&self.image, &self.contents, &cms, self.existing)?;
-        Ok(Signed { cms, edited })
+        Signed::new(self.image, self.contents, self.existing, cms)
     }
 }
 
@@ -118,11 +118,30 @@ impl Pending {
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Signed {
-    pub(super) cms: Vec<u8>,
-    pub(super) edited: Edited,
+    image: Image,
+    contents: Contents,
+    existing: Existing,
+    cms: Vec<u8>,
+    edited: Edited,
 }
 
 impl Signed {
+    pub(super) fn new(
+        image: Image,
+        contents: Contents,
+        existing: Existing,
+        cms: Vec<u8>,
+    ) -> Result<Self, Error> {
+        let edited = Edited::with_signature(&image, &contents, &cms, existing)?;
+        Ok(Self { image, contents, existing, cms, edited })
+    }
+
+    /// The same with a timestamp of this signature beside it.
+    pub fn stamped(self, token: &Token) -> Result<Self, Error> {
+        let cms = attach(&self.cms, token, Kind::Authenticode)?;
+        Self::new(self.image, self.contents, self.existing, cms)
+    }
+
     /// The signature on its own, CMS in DER: what sbsign writes with `--detached`.
     pub fn cms(&self) -> &[u8] {
         &self.cms

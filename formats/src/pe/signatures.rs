@@ -10,6 +10,7 @@ use super::indirect_data::{self, Over, PagesSigned};
 use super::pages::page_hashes;
 use super::{Entry, Error, Image, VerifyError};
 use crate::cms;
+use crate::timestamp::{self, Kind, Token, Trust};
 use crate::x509::Subject;
 
 /// What a signature says of itself. Nobody has verified it.
@@ -30,6 +31,8 @@ pub struct Signature {
     pub certificates: Vec<Option<Subject>>,
     /// When the signer says to have signed, in seconds since 1970.
     pub signing_time: Option<u64>,
+    /// The timestamp beside it, or why it is none of this signature. Whether its TSA is to be believed was not asked.
+    pub timestamp: Option<Result<Token, String>>,
 }
 
 /// Hashes of pages that a signature holds beside the image's digest.
@@ -52,7 +55,8 @@ pub fn signatures(
 ) -> Result<Vec<Result<Signature, VerifyError>>, Error> {
     let carried: Vec<_> = image.entries().map(Carried::read).collect();
     let found = Found::read(image, file, &carried.iter().flatten().collect::<Vec<_>>())?;
-    Ok(carried.into_iter().map(|carried| carried.map(|carried| carried.describe(&found))).collect())
+    let described = carried.into_iter().zip(image.entries().map(timestamp));
+    Ok(described.map(|(carried, stamp)| carried.map(|carried| carried.describe(&found, stamp))).collect())
 }
 
 /// What an image has of that which signatures are over.
@@ -97,6 +101,13 @@ impl Found {
     }
 }
 
+/// The timestamp in an entry.
+fn timestamp(entry: Entry<'_>) -> Option<Result<Token, String>> {
+    let Entry::SignedData(cms) = entry else { return None };
+    let read = timestamp::read(cms, Kind::Authenticode, &Trust::Anyone);
+    read.map_err(|error| error.to_string()).transpose()
+}
+
 /// A signature that was read from a certificate table.
 pub(super) struct Carried {
     pub(super) cms: cms::Signature,
@@ -121,7 +132,7 @@ impl Carried {
         Ok(Self { cms, digest, pages })
     }
 
-    fn describe(self, found: &Found) -> Signature {
+    fn describe(self, found: &Found, timestamp: Option<Result<Token, String>>) -> Signature {
         let parsed = self.cms.certificates().iter().map(|der| x509_cert::Certificate::from_der(der).ok());
         let parsed: Vec<_> = parsed.collect();
         let subject = |one: &x509_cert::Certificate| Subject::of(one.tbs_certificate().subject().clone());
@@ -133,6 +144,7 @@ impl Carried {
             subject: signer.map(subject),
             certificates: parsed.iter().map(|one| one.as_ref().map(subject)).collect(),
             signing_time: self.cms.attributes.as_ref().and_then(cms::Attributes::signing_time),
+            timestamp,
             digest: self.digest,
         }
     }

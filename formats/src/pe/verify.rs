@@ -7,7 +7,7 @@ use chancery_protocol::Hash;
 
 use super::indirect_data::PagesSigned;
 use super::signatures::{Carried, Found};
-use super::{Error, Existing, Image, Options, PageHashes, Pages, VerifyError};
+use super::{Error, Existing, Image, Options, PageHashes, Pages, VerifyError, unstamped};
 use crate::cms::{anchor, embedded};
 use crate::x509::{Certificate, Subject};
 
@@ -44,29 +44,33 @@ pub fn verify(
     Err(failed)
 }
 
-/// Whether the image carries what signing it again would give: a signature by `certificate` with this hash, with hashes of
-/// pages or without, and, where others would be replaced, no other one.
+/// Where the image carries what signing it again would give: a signature by `certificate` with this hash, with hashes of
+/// pages or without, and, where others would be replaced, no other one. The place in the certificate table is counted from
+/// 0; of several, one that has a timestamp comes first.
 pub fn signature_of(
     image: &Image,
     file: &mut (impl Read + Seek),
     certificate: &Certificate,
     options: &Options,
-) -> Result<bool, Error> {
+) -> Result<Option<usize>, Error> {
     if options.existing == Existing::Replace && image.entries().count() != 1 {
-        return Ok(false);
+        return Ok(None);
     }
-    let own = image.entries().flat_map(Carried::read).filter(|carried| {
+    let carried = image.entries().map(Carried::read).enumerate();
+    let own = carried.filter_map(|(place, carried)| Some((place, carried.ok()?))).filter(|(_, carried)| {
         carried.digest.hash() == options.hash
             && matches!(carried.pages, PagesSigned::Sha256(_)) == (options.page_hashes == PageHashes::Include)
             && carried.cms.names(certificate)
             && carried.cms.check(certificate).is_ok()
     });
-    let own: Vec<_> = own.collect();
+    let (places, own): (Vec<_>, Vec<_>) = own.unzip();
     if own.is_empty() {
-        return Ok(false);
+        return Ok(None);
     }
     let found = Found::read(image, file, &own.iter().collect::<Vec<_>>())?;
-    Ok(own.iter().any(|carried| belongs(carried, &found).is_ok()))
+    let unstamped: Vec<_> = unstamped(image).map(|(place, _)| place).collect();
+    let good = places.into_iter().zip(&own).filter(|(_, carried)| belongs(carried, &found).is_ok());
+    Ok(good.map(|(place, _)| place).min_by_key(|place| unstamped.contains(place)))
 }
 
 /// Whether one signature is over this image and by somebody that is vouched for.

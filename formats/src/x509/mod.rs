@@ -24,7 +24,7 @@
 
 mod certificate;
 mod error;
-#[cfg(feature = "pe")]
+#[cfg(feature = "cms")]
 mod issuer;
 mod make_certificate;
 mod profile;
@@ -42,7 +42,5 @@ pub use serial::Serial;
 pub use signer::default_hash;
 pub use subject::Subject;
 
-#[cfg(feature = "pe")]
-pub(crate) use signer::rsa_with;
 #[cfg(feature = "cms")]
-pub(crate) use signer::{ED25519, RSA_ENCRYPTION, ecdsa_with};
+pub(crate) use signer::{ED25519, RSA_ENCRYPTION, ecdsa_with, rsa_with};
