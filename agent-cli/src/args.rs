@@ -29,7 +29,7 @@ pub(crate) use efi::{
 };
 pub(crate) use module::{SignModule, VerifyModule};
 pub(crate) use sign::{SignCommand, SignOpenpgp, SignRpm, SignSsh};
-pub(crate) use timestamp::{TimestampCommand, TimestampEfi, TimestampServers, Timestamps};
+pub(crate) use timestamp::{TimestampCms, TimestampCommand, TimestampEfi, TimestampServers, Timestamps};
 pub(crate) use values::{Allow, Expires, Input, Output};
 pub(crate) use variable::{ShowVariable, SignVariable, VerifyVariable};
 pub(crate) use x509::{Csr, SelfSign, X509Certificates, X509Command};

@@ -25,6 +25,7 @@ mod sign_rpm;
 mod sign_ssh;
 mod sign_variable;
 mod status;
+mod timestamp_cms;
 mod timestamp_efi;
 mod verify_cms;
 mod verify_efi;
@@ -77,6 +78,7 @@ pub(crate) async fn run(args: Args, terminal: &Terminal) -> Result<Exit, Failure
         Command::Verify(VerifyCommand::Module(args)) => verify_module::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Openpgp(args)) => verify_openpgp::run(global, args, terminal).await,
         Command::Verify(VerifyCommand::Rpm(args)) => verify_rpm::run(global, args, terminal).await,
+        Command::Timestamp(TimestampCommand::Cms(args)) => timestamp_cms::run(global, args, terminal).await,
         Command::Timestamp(TimestampCommand::Efi(args)) => timestamp_efi::run(global, args, terminal).await,
         Command::Audit(AuditCommand::Verify(args)) => audit_verify::run(&args, terminal),
         Command::Status(args) => status::run(global, &args, terminal).await,

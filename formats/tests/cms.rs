@@ -278,7 +278,7 @@ fn text_is_read_by_openssl_and_read_again() {
         let signature = sign(&key, &certificate, Hash::Sha256, Options { form, ..PLAIN });
         let text = to_text(&signature, form).unwrap();
         assert!(text.starts_with(&format!("-----BEGIN {label}-----\n")));
-        assert!(of_text(text.as_bytes()).unwrap() == signature);
+        assert!(of_text(text.as_bytes()).unwrap() == (signature, form));
         let text = write(key.folder(), "text", text);
         run(Command::new("openssl")
             .args([tool, "-verify", "-binary", "-inform", "PEM", "-noverify", "-in"])

@@ -19,6 +19,7 @@ use object::read::pe::{PeFile32, PeFile64};
 use support::openssl::OpenSslKey;
 use support::pe::{
     finish, images, issued, osslsigncode, pesign, pesign_digest, sbsign, sbverify, sign, small,
+    takes_sbsigns_lengths,
 };
 use support::{have, run, write};
 
@@ -229,8 +230,10 @@ fn all_hashes_and_curves_are_accepted_where_the_judges_know_them() {
                 let options = Options { hash, attributes, signing_time: Some(support::NOW.into()), ..PLAIN };
                 let signed = sign(&key, &certificate, &[], &options, &small(0x10b, b"x"));
                 let path = write(key.folder(), "signed.exe", &signed);
-                let (good, said) = osslsigncode(&path, &cert);
-                assert!(good && said.contains("Succeeded"), "{algorithm}, {hash}: {said}");
+                if attributes == Attributes::Authenticode || takes_sbsigns_lengths() {
+                    let (good, said) = osslsigncode(&path, &cert);
+                    assert!(good && said.contains("Succeeded"), "{algorithm}, {hash}: {said}");
+                }
                 // sbverify knows no other hash.
                 assert_eq!(sbverify(&path, &cert).0, hash == Hash::Sha256, "{algorithm}, {hash}");
                 let verified = check(&signed, std::slice::from_ref(&certificate)).unwrap();

@@ -273,7 +273,7 @@ pub fn pe_signature(data: &[u8]) {
 /// A CMS signature, with its file or without, as text or not.
 pub fn cms(data: &[u8]) {
     let text = cms::of_text(data);
-    let data = text.as_deref().unwrap_or(data);
+    let data = text.as_ref().map_or(data, |(cms, _)| cms);
     let Ok(opened) = cms::open(&mut Cursor::new(data)) else { return };
     let file = opened.content.clone().map_or(&b""[..], |place| &data[at(place.start)..at(place.end)]);
     if opened.content.is_some() {

@@ -26,6 +26,13 @@ pub fn have_images_and(programs: &[&str]) -> bool {
     have(programs) && there
 }
 
+/// Whether osslsigncode takes a dwLength that does not count the zeros behind a signature, as sbsign writes it. That of
+/// Debian 12, 2.5, refuses sbsign's own images.
+fn takes_sbsigns_lengths() -> bool {
+    let said = run(capped(10, "osslsigncode").arg("--version")).stdout;
+    !said.starts_with("osslsigncode 2.5,")
+}
+
 impl House {
     /// A house whose keys are in files too, for tools that want files: `NAME.key`, and the certificate in `NAME.pem`. In its
     /// folder is the image `a.efi`. Each key comes with its kind, such as [`RSA`].
@@ -75,9 +82,11 @@ impl House {
     #[track_caller]
     pub fn judges_accept(&self, key: &str, image: &str) {
         self.shell(&format!("sbverify --cert {key}.pem {image}")).succeeded();
-        let said =
-            self.shell(&format!("osslsigncode verify -CAfile {key}.pem -in {image}")).succeeded().stdout;
-        assert!(said.contains("Succeeded"), "{said}");
+        if takes_sbsigns_lengths() {
+            let said =
+                self.shell(&format!("osslsigncode verify -CAfile {key}.pem -in {image}")).succeeded().stdout;
+            assert!(said.contains("Succeeded"), "{said}");
+        }
     }
 
     /// Expects a stand-in to end with 1 for each of these command lines, to tell the reason, and to leave no file.

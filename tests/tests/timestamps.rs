@@ -345,6 +345,37 @@ fn openssl_accepts_cms_over_files_with_a_timestamp_beside_it() {
     }
     assert_eq!(tsa.requests().len(), 2);
     house.shell("rm data.p7?").succeeded();
+
+    // The same later, to what was signed without: as bytes, as text and around the file.
+    let ca = tsa.ca();
+    for (options, file, form, how) in [
+        ("", "data.p7s", "DER", "-content data"),
+        ("--armor", "data.p7s", "PEM", "-content data"),
+        ("--armor --pkcs7", "data.p7s", "PEM", "-content data"),
+        ("--attached", "data.p7m", "DER", ""),
+    ] {
+        house.shell(&format!("chancery sign cms --key k {options} data")).succeeded();
+        let before = house.shell(&format!("head -n 1 {file} | head -c 12")).stdout;
+        let said =
+            chancery(&house, &format!("timestamp cms --timestamp-url {url} {file}")).succeeded().stdout;
+        assert!(said.starts_with(&format!("{file}: timestamped by `")), "{said}");
+        assert_eq!(house.shell(&format!("head -n 1 {file} | head -c 12")).stdout.len(), before.len());
+        let line =
+            format!("openssl cms -verify -binary -purpose any -CAfile k.pem -inform {form} -in {file} {how}");
+        assert_eq!(house.shell(&line).succeeded().stdout, "what is signed\n");
+        let named = if file == "data.p7m" { file } else { "data" };
+        let verify = format!("chancery verify cms --key k --timestamp-ca {} {named}", ca.display());
+        let said = house.shell(&verify).succeeded().stdout;
+        assert!(said.contains(" by the timestamp of `"), "{said}");
+        let said =
+            house.shell(&format!("chancery verify cms --key k --timestamp-ca k.pem {named}")).failed(1);
+        assert!(said.stderr.contains("none of the given certificates vouches for"), "{}", said.stderr);
+        let said =
+            chancery(&house, &format!("timestamp cms --timestamp-url {url} {file}")).succeeded().stdout;
+        assert_eq!(said, format!("{file}: already timestamped\n"));
+        house.shell(&format!("rm {file}")).succeeded();
+    }
+    assert_eq!(tsa.requests().len(), 6);
     tsa.always(Manner::Status(404, ""));
     let said = chancery(&house, &format!("sign cms --key k --timestamp-url {url} data")).failed(1).stderr;
     assert!(said.contains("data: no server gave a timestamp: "), "{said}");

@@ -66,6 +66,9 @@ pub(crate) struct SignCms {
 pub(crate) struct VerifyCms {
     #[command(flatten)]
     pub(crate) certificates: X509Certificates,
+    /// Certificates of which one has to vouch for the server of a timestamp, PEM or DER; otherwise any server's counts
+    #[arg(long, value_name = "FILE")]
+    pub(crate) timestamp_ca: Option<PathBuf>,
     /// The detached signature of FILE
     #[arg(long, short, value_name = "FILE", conflicts_with = "output")]
     pub(crate) signature: Option<PathBuf>,

@@ -40,6 +40,19 @@ pub(crate) enum TimestampCommand {
     ///
     /// Signatures that have a timestamp are left alone. An image is replaced in one step, or left as it was.
     Efi(TimestampEfi),
+    /// Put timestamps beside CMS signatures that have none
+    ///
+    /// FILE is the signature: FILE.p7s, or one that holds its file. It is replaced in one step, or left as it was.
+    Cms(TimestampCms),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TimestampCms {
+    #[command(flatten)]
+    pub(crate) servers: TimestampServers,
+    /// The signatures
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -6,19 +6,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chancery_formats::cms::file::{Content, Signature, Verified, of_text, open};
+use chancery_formats::timestamp::{self as stamp, Kind, Token, Trust, read};
 use chancery_formats::x509::{Certificate, Profile};
 use jiff::Timestamp;
 
 use crate::args::{Global, Output, VerifyCms};
 use crate::certificates::trusted;
 use crate::cms::{failure, not_good};
+use crate::efi::certificates_of;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::files::{self, Deed, Done, blocking};
 use crate::module::small;
 use crate::output::Replacement;
 use crate::sources::beside;
 use crate::terminal::Terminal;
+use crate::timestamp;
 
 /// Where a file's signature is, and where the file goes.
 #[derive(Debug, Clone)]
@@ -29,6 +32,22 @@ enum Signed {
     Attached(Option<Output>),
 }
 
+/// What signatures are verified with.
+struct Trusted {
+    signers: Vec<Certificate>,
+    tsas: Trust,
+}
+
+impl Trusted {
+    /// The timestamp beside a signature, if there is one. It has to be good.
+    fn timestamp(&self, path: &Path, cms: &[u8]) -> Result<Option<Token>, Failure> {
+        read(cms, Kind::Cms, &self.tsas).map_err(|error| not_good_time(path, &error))
+    }
+}
+
+/// A good signature, and its timestamp.
+type Good = (Verified, Option<Token>);
+
 pub(crate) async fn run(global: &Global, args: VerifyCms, terminal: &Terminal) -> Result<Exit, Failure> {
     if args.files.len() > 1 && (args.signature.is_some() || args.output.is_some()) {
         return Err(Failure::new(Exit::Usage, "`--signature` and `--output` are for one file")
@@ -37,7 +56,10 @@ pub(crate) async fn run(global: &Global, args: VerifyCms, terminal: &Terminal) -
     if args.output == Some(Output::Stdout) {
         terminal.keep_stdout_for_product();
     }
-    let certificates = Arc::new(trusted(global, &args.certificates, Profile::Code).await?);
+    let signers = trusted(global, &args.certificates, Profile::Code).await?;
+    let tsas = args.timestamp_ca.as_deref().map(certificates_of).transpose()?;
+    let tsas = tsas.map_or(Trust::Anyone, Trust::Among);
+    let certificates = Arc::new(Trusted { signers, tsas });
     let in_spool = |error: &io::Error| Failure::file("write in", &std::env::temp_dir(), error);
     let spool = match args.output {
         Some(Output::Stdout) => Some(tempfile::tempfile().map_err(|error| in_spool(&error))?),
@@ -53,7 +75,7 @@ pub(crate) async fn run(global: &Global, args: VerifyCms, terminal: &Terminal) -
                 Signed::Detached(signature) => detached(&certificates, &path, &signature),
                 Signed::Attached(output) => attached(&certificates, &path, output.as_ref(), spool),
             }
-            .map(|verified| told(&verified))
+            .map(|(verified, token)| told(&verified, token.as_ref()))
         })
     };
     let exit = files::each(terminal, args.files.clone(), work).await?;
@@ -74,26 +96,27 @@ fn signed(path: &Path, args: &VerifyCms) -> Signed {
     }
 }
 
-fn detached(certificates: &[Certificate], path: &Path, at: &Path) -> Result<Verified, Failure> {
+fn detached(trusted: &Trusted, path: &Path, at: &Path) -> Result<Good, Failure> {
     let bytes = small(at)?;
-    let bytes = of_text(&bytes).unwrap_or(bytes);
+    let bytes = of_text(&bytes).map_or(bytes, |(cms, _)| cms);
     let opened = open(&mut Cursor::new(bytes)).map_err(|error| not_good(at, &error))?;
     let signature = Signature::decode(&opened.cms).map_err(|error| not_good(at, &error))?;
     let file = File::open(path).map_err(|error| Failure::file("read", path, &error))?;
     let content = Content::read(signature.hash(), file).map_err(|error| failure(path, &error))?;
-    signature.verify(&content, certificates).map_err(|error| not_good(path, &error))
+    let verified = signature.verify(&content, &trusted.signers).map_err(|error| not_good(path, &error))?;
+    Ok((verified, trusted.timestamp(at, &opened.cms)?))
 }
 
 fn attached(
-    certificates: &[Certificate],
+    trusted: &Trusted,
     path: &Path,
     output: Option<&Output>,
     spool: Option<File>,
-) -> Result<Verified, Failure> {
+) -> Result<Good, Failure> {
     let failed = |error| not_good(path, &error);
     let unreadable = |error: io::Error| Failure::file("read", path, &error);
     let mut file = File::open(path).map_err(unreadable)?;
-    if let Some(text) = of_text(&small(path)?) {
+    if let Some((text, _)) = of_text(&small(path)?) {
         let mut plain =
             tempfile::tempfile().map_err(|error| Failure::file("write in", &std::env::temp_dir(), &error))?;
         plain.write_all(&text).map_err(|error| Failure::file("write in", &std::env::temp_dir(), &error))?;
@@ -112,30 +135,56 @@ fn attached(
     let inside = file.take(place.end - place.start);
     let check = |content: Result<Content, _>| {
         let content = content.map_err(|error| failure(path, &error))?;
-        signature.verify(&content, certificates).map_err(failed)
+        let verified = signature.verify(&content, &trusted.signers).map_err(failed)?;
+        Ok((verified, trusted.timestamp(path, &opened.cms)?))
     };
     match (output, spool) {
         (Some(Output::File(output)), _) => {
             let replacement = Replacement::at(output)?;
-            let verified = check(Content::copy(signature.hash(), inside, replacement.file()))?;
+            let good = check(Content::copy(signature.hash(), inside, replacement.file()))?;
             replacement.commit()?;
-            Ok(verified)
+            Ok(good)
         }
         (_, Some(spool)) => check(Content::copy(signature.hash(), inside, spool)),
         (_, None) => check(Content::read(signature.hash(), inside)),
     }
 }
 
-fn told(verified: &Verified) -> Done {
+/// Why a timestamp does not count.
+fn not_good_time(path: &Path, error: &stamp::Error) -> Failure {
+    let failed = Failure::new(Exit::Failed, format!("{}: {}", path.display(), chain(error)));
+    match error {
+        stamp::Error::Untrusted(_) => {
+            failed.hint("give that certificate or its issuer's too, if you trust it: `--timestamp-ca FILE`")
+        }
+        _ => failed.hint(
+            "the file's signature may be good, but not its timestamp: sign it again, and timestamp that",
+        ),
+    }
+}
+
+fn told(verified: &Verified, token: Option<&Token>) -> Done {
     let (subject, anchor) = (verified.subject.to_string(), verified.anchor.to_string());
     let by = if subject == anchor { String::new() } else { format!(", vouched for by `{anchor}`") };
     let time =
         verified.signing_time.and_then(|seconds| Timestamp::from_second(i64::try_from(seconds).ok()?).ok());
     let when = time.map(|time| format!(", made {time} by its own word")).unwrap_or_default();
-    Done::new(Deed::Verified)
-        .text(format!("signature of `{subject}` over {}{by}{when}", verified.hash))
+    let stamp = token
+        .map(|token| format!(", there {} by the timestamp of `{}`", timestamp::told(token), token.tsa()));
+    let done = Done::new(Deed::Verified)
+        .text(format!(
+            "signature of `{subject}` over {}{by}{when}{}",
+            verified.hash,
+            stamp.unwrap_or_default()
+        ))
         .detail("subject", subject)
         .detail("anchor", anchor)
         .detail("hash", verified.hash.as_str())
-        .detail("signing_time", verified.signing_time)
+        .detail("signing_time", verified.signing_time);
+    match token {
+        Some(token) => {
+            done.detail("timestamp", timestamp::told(token)).detail("tsa", token.tsa().to_string())
+        }
+        None => done,
+    }
 }

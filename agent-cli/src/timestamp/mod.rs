@@ -191,7 +191,7 @@ fn trust(path: &Path) -> Result<Trust, Failure> {
 }
 
 /// A signature that cannot have a timestamp.
-fn unstampable(path: &Path, error: &Error) -> Failure {
+pub(crate) fn unstampable(path: &Path, error: &Error) -> Failure {
     Failure::new(Exit::Failed, format!("{}: {}", path.display(), chain(error)))
         .hint("sign it again, and then with `--timestamp`")
 }

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Seek};
 
+use super::certificate_table::Length;
 use super::contents::Contents;
 use super::signatures::{Carried, Found};
 use super::verify::belongs;
@@ -22,7 +23,7 @@ pub fn attach(
     let embedded = embedded(&carried.cms);
     let signer = embedded.iter().find(|one| carried.cms.names(one));
     carried.cms.check(signer.ok_or_else(|| VerifyError::NoSigner(carried.cms.signer()))?)?;
-    Ok(Edited::with_signature(image, &found.contents, cms, existing)?)
+    Ok(Edited::with_signature(image, &found.contents, (cms, Length::Padded), existing)?)
 }
 
 /// Takes every signature out. Zeros that were appended to the contents stay: they may have been there before.

@@ -116,7 +116,7 @@ impl CertificateTable {
         let mut table = Self::default();
         for (place, entry) in self.whole_entries().enumerate() {
             match signatures.get(&place) {
-                Some(cms) => table.push(cms)?,
+                Some(cms) => table.push(cms, Length::Padded)?,
                 None => table.0.extend(entry),
             }
         }
@@ -124,9 +124,13 @@ impl CertificateTable {
     }
 
     /// Appends a signature.
-    pub(super) fn push(&mut self, cms: &[u8]) -> Result<(), Error> {
+    pub(super) fn push(&mut self, cms: &[u8], length: Length) -> Result<(), Error> {
         let too_many = Error::TooManySignatures { limit: MAX_LEN };
-        let Ok(len) = u32::try_from(HEADER_LEN + cms.len()) else { return Err(too_many) };
+        let len = match length {
+            Length::Padded => (HEADER_LEN + cms.len()).next_multiple_of(ALIGNMENT),
+            Length::Bare => HEADER_LEN + cms.len(),
+        };
+        let Ok(len) = u32::try_from(len) else { return Err(too_many) };
         self.0.extend(len.to_le_bytes());
         self.0.extend(REVISION_2.to_le_bytes());
         self.0.extend(PKCS_SIGNED_DATA.to_le_bytes());
@@ -138,6 +142,15 @@ impl CertificateTable {
     pub(super) const fn as_bytes(&self) -> &[u8] {
         self.0.as_slice()
     }
+}
+
+/// What an entry's dwLength counts beside its header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Length {
+    /// The signature and the zeros behind it: Microsoft's habit, and all that osslsigncode 2.5 takes.
+    Padded,
+    /// The signature alone: sbsign's habit.
+    Bare,
 }
 
 /// DER without the zeros that some tools count in.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use super::certificate_table::CertificateTable;
+use super::certificate_table::{CertificateTable, Length};
 use super::contents::{Contents, padding_len, ranges};
 use super::headers::read_at;
 use super::{Error, Image};
@@ -35,14 +35,14 @@ impl Edited {
     pub(super) fn with_signature(
         image: &Image,
         contents: &Contents,
-        cms: &[u8],
+        (cms, length): (&[u8], Length),
         existing: Existing,
     ) -> Result<Self, Error> {
         let mut table = match existing {
             Existing::Append => image.table.clone(),
             Existing::Replace => CertificateTable::default(),
         };
-        table.push(cms)?;
+        table.push(cms, length)?;
         Self::new(image, contents, table)
     }
 

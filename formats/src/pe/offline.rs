@@ -9,6 +9,7 @@ use std::io::{Read, Seek};
 use chancery_protocol::{Algorithm, Digest, Hash, PublicKey, Scheme};
 use der::Any;
 
+use super::certificate_table::Length;
 use super::contents::Contents;
 use super::edit::table_offset;
 use super::error::library;
@@ -143,7 +144,7 @@ pub fn assemble(
         cms::Error::WrongSignature(reason) => OfflineError::BadSignature(reason),
         error => Error::from(error).into(),
     })?;
-    Ok(Signed::new(image.clone(), contents, existing, cms)?)
+    Ok(Signed::new(image.clone(), contents, existing, (cms, Length::Padded))?)
 }
 
 /// What attributes say of a content.

@@ -6,6 +6,7 @@ use chancery_protocol::{Digest, Hash, Scheme};
 use der::asn1::ObjectIdentifier;
 use der::{Any, Decode};
 
+use super::certificate_table::Length;
 use super::contents::Contents;
 use super::edit::table_offset;
 use super::error::library;
@@ -52,6 +53,7 @@ pub struct Pending {
     image: Image,
     contents: Contents,
     existing: Existing,
+    length: Length,
     digest: Digest,
     cms: cms::Pending,
 }
@@ -78,7 +80,8 @@ pub fn prepare(
     let signer = cms::Signer::of_firmware(certificate, chain, options.hash)?;
     let cms = signer.over_attributes(SPC_INDIRECT_DATA, Some(content), attributes)?;
     let digest = cms.digest()?.clone();
-    Ok(Pending { image: image.clone(), contents, existing: options.existing, digest, cms })
+    let (existing, length) = (options.existing, options.attributes.length());
+    Ok(Pending { image: image.clone(), contents, existing, length, digest, cms })
 }
 
 /// What is signed in the place of an image that was read with this hash, and whose pages have these.
@@ -110,7 +113,7 @@ impl Pending {
     /// The signature, once `raw` has been checked against the certificate's key.
     pub fn finish(self, raw: &[u8]) -> Result<Signed, Error> {
         let cms = self.cms.finish(raw)?;
-        Signed::new(self.image, self.contents, self.existing, cms)
+        Signed::new(self.image, self.contents, self.existing, (cms, self.length))
     }
 }
 
@@ -121,6 +124,7 @@ pub struct Signed {
     image: Image,
     contents: Contents,
     existing: Existing,
+    length: Length,
     cms: Vec<u8>,
     edited: Edited,
 }
@@ -130,16 +134,16 @@ impl Signed {
         image: Image,
         contents: Contents,
         existing: Existing,
-        cms: Vec<u8>,
+        (cms, length): (Vec<u8>, Length),
     ) -> Result<Self, Error> {
-        let edited = Edited::with_signature(&image, &contents, &cms, existing)?;
-        Ok(Self { image, contents, existing, cms, edited })
+        let edited = Edited::with_signature(&image, &contents, (&cms, length), existing)?;
+        Ok(Self { image, contents, existing, length, cms, edited })
     }
 
     /// The same with a timestamp of this signature beside it.
     pub fn stamped(self, token: &Token) -> Result<Self, Error> {
         let cms = attach(&self.cms, token, Kind::Authenticode)?;
-        Self::new(self.image, self.contents, self.existing, cms)
+        Self::new(self.image, self.contents, self.existing, (cms, self.length))
     }
 
     /// The signature on its own, CMS in DER: what sbsign writes with `--detached`.
@@ -175,6 +179,14 @@ const CIPHERS: &[u8] = b"\x30\x6a\
     \x30\x0d\x06\x08\x2a\x86\x48\x86\xf7\x0d\x03\x02\x02\x01\x28";
 
 impl Attributes {
+    /// How long signatures with them say to be in an image.
+    const fn length(self) -> Length {
+        match self {
+            Self::Sbsign => Length::Bare,
+            Self::Authenticode | Self::Pesign => Length::Padded,
+        }
+    }
+
     fn encode(self) -> Result<Vec<Attribute>, Error> {
         let all: &[(ObjectIdentifier, &[u8])] = match self {
             Self::Authenticode => &[(SP_OPUS_INFO, &NO_OPUS_INFO), (STATEMENT_TYPE, &INDIVIDUAL)],

@@ -194,6 +194,13 @@ pub fn sbverify(image: &Path, certificate: &Path) -> (bool, String) {
 }
 
 /// What osslsigncode says. It takes one signature a file.
+/// Whether osslsigncode takes a dwLength that does not count the zeros behind a signature, as sbsign writes it. That of
+/// Debian 12, 2.5, refuses sbsign's own images.
+pub fn takes_sbsigns_lengths() -> bool {
+    let (_, said) = try_run(Command::new("osslsigncode").arg("--version"));
+    !said.starts_with("osslsigncode 2.5,")
+}
+
 pub fn osslsigncode(image: &Path, certificate: &Path) -> (bool, String) {
     try_run(Command::new("osslsigncode").arg("verify").arg("-CAfile").arg(certificate).arg("-in").arg(image))
 }
