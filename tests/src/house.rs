@@ -443,7 +443,7 @@ impl House {
             name,
             "--id",
             // One for each key: softhsm2-util takes none twice.
-            &name.bytes().map(|byte| format!("{byte:02x}")).collect::<String>(),
+            &hex::encode(name),
         ]);
         run(command.args(["--pin", &pin])).succeeded();
         self.allow_all(name);
