@@ -196,11 +196,11 @@ fn read(connection: &TcpStream) -> io::Result<Vec<u8>> {
 /// An authority, a certificate for timestamps, and the settings of `openssl ts`.
 #[track_caller]
 fn prepare(folder: &Path) {
-    let script = r#"
+    let script = "
         openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 3650 -subj '/CN=Timestamp authority'
         openssl req -newkey rsa:2048 -nodes -keyout tsa.key -out tsa.csr -subj '/CN=Timestamps of a test'
         openssl x509 -req -in tsa.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 -extfile extensions -out tsa.pem
-    "#;
+    ";
     let [policy, other] = POLICIES;
     let settings = format!(
         "[tsa]\ndefault_tsa = t\n[t]\nserial = serial\ncrypto_device = builtin\nsigner_cert = tsa.pem\ncerts = ca.pem\n\

@@ -124,6 +124,13 @@ fn a_timestamp_is_added_later_to_what_has_none() {
     assert!(said.contains("a.efi: the image is not signed"), "{said}");
     house.chancery(&["sign", "efi", "--key", "one", "a.efi"]).succeeded();
     house.shell("cp a.efi b.efi").succeeded();
+    // The outermost tag of the signature, which is all that the table holds.
+    let mut broken = fs::read(house.path("a.efi")).unwrap();
+    let table = u32::from_le_bytes(broken[directory(&broken)..][..4].try_into().unwrap()) as usize;
+    broken[table + 8] = 0x31;
+    house.write("broken.efi", &broken);
+    let said = chancery(&house, &format!("timestamp efi --timestamp-url {url} broken.efi")).failed(1).stderr;
+    assert!(said.contains("broken.efi: none of its signatures can be read"), "{said}");
     let said = chancery(&house, &format!("timestamp efi --timestamp-url {url} a.efi")).succeeded().stdout;
     assert_eq!(said, "a.efi: timestamped by `CN=Timestamps of a test`\n");
     judged_good(&house, "a.efi", "one", &tsa);
@@ -405,6 +412,12 @@ fn the_page_says_what_works() {
     let said = house.shell(&page.block("Checking")).succeeded().text();
     assert!(said.contains("Succeeded") && said.contains("timestamp"), "{said}");
     house.shell(&page.block("Going back")).succeeded();
+}
+
+/// Where the certificate table's entry of a PE32+ image stands ("PE Format", "Optional Header Data Directories").
+fn directory(image: &[u8]) -> usize {
+    let pe = u32::from_le_bytes(image[0x3c..][..4].try_into().unwrap()) as usize;
+    pe + 24 + 112 + 4 * 8
 }
 
 fn leftovers(house: &House) -> Vec<String> {

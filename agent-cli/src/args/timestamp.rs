@@ -24,14 +24,14 @@ pub(crate) struct Timestamps {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct TimestampServers {
     /// A timestamp server, by http or https, in the place of the settings'; several are tried in their order
-    #[arg(long, value_name = "URL", help_heading = HEADING)]
-    pub(crate) timestamp_url: Vec<Address>,
+    #[arg(id = "timestamp_url", long = "timestamp-url", value_name = "URL", help_heading = HEADING)]
+    pub(crate) url: Vec<Address>,
     /// The policy to ask the server for
-    #[arg(long, value_name = "OID", help_heading = HEADING)]
-    pub(crate) timestamp_policy: Option<Policy>,
+    #[arg(id = "timestamp_policy", long = "timestamp-policy", value_name = "OID", help_heading = HEADING)]
+    pub(crate) policy: Option<Policy>,
     /// Certificates of which one has to vouch for the server, PEM or DER; otherwise any server's timestamp is taken
-    #[arg(long, value_name = "FILE", help_heading = HEADING)]
-    pub(crate) timestamp_ca: Option<PathBuf>,
+    #[arg(id = "timestamp_ca", long = "timestamp-ca", value_name = "FILE", help_heading = HEADING)]
+    pub(crate) ca: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

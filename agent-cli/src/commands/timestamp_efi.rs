@@ -1,11 +1,11 @@
 //! `chancery timestamp efi`, and what `sign efi` shares with it: timestamps for signatures that an image carries.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chancery_formats::pe::{Image, stamp, unstamped};
-use chancery_formats::timestamp::Token;
+use chancery_formats::pe::{Entry, Image, stamp, unstamped};
+use chancery_formats::timestamp::{Kind, Token, is_stamped};
 
 use crate::args::{Global, TimestampEfi};
 use crate::efi::{Source, failure};
@@ -27,14 +27,9 @@ pub(crate) async fn run(global: &Global, args: TimestampEfi, terminal: &Terminal
                 move || Source::open(&path)
             });
             let source = source.await?;
-            if source.image.entries().next().is_none() {
-                let told = format!("{}: the image is not signed", path.display());
-                return Err(Failure::new(Exit::Failed, told)
-                    .hint("`chancery sign efi --key NAME --timestamp FILE` signs it, with a timestamp"));
-            }
             let signatures = signatures(&source.image, None);
             if signatures.is_empty() {
-                return Ok(Done::new(Deed::AlreadyStamped));
+                return already(&path, &source.image);
             }
             add(&stamper, &folders, path, source, signatures).await
         }
@@ -42,6 +37,24 @@ pub(crate) async fn run(global: &Global, args: TimestampEfi, terminal: &Terminal
     let exit = exit.await?;
     blocking(move || folders.sync()).await?;
     Ok(exit)
+}
+
+/// What is told of an image without a signature that lacks a timestamp.
+fn already(path: &Path, image: &Image) -> Result<Done, Failure> {
+    let told = |why| Failure::new(Exit::Failed, format!("{}: {why}", path.display()));
+    let stamped = |entry: Entry<'_>| match entry {
+        Entry::SignedData(cms) => is_stamped(cms, Kind::Authenticode).unwrap_or(false),
+        Entry::Other(_) => false,
+    };
+    if image.entries().next().is_none() {
+        return Err(told("the image is not signed")
+            .hint("`chancery sign efi --key NAME --timestamp FILE` signs it, with a timestamp"));
+    }
+    if !image.entries().any(stamped) {
+        return Err(told("none of its signatures can be read")
+            .hint(format!("`chancery show efi {}` tells what is wrong with each", path.display())));
+    }
+    Ok(Done::new(Deed::AlreadyStamped))
 }
 
 /// The signatures of an image that have no timestamp, or the one at `place` alone: CMS, by their places.

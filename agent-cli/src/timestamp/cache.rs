@@ -116,7 +116,7 @@ mod tests {
             path
         };
         let old = at(OLDEST + Duration::from_secs(60), "old.tst");
-        let oldest = at(OLDEST - Duration::from_secs(3600), "oldest.tst");
+        let oldest = at(Duration::from_secs(89 * 86400), "oldest.tst");
         let young = at(Duration::ZERO, "young.tst");
         cache.clean();
         assert!(!old.exists() && oldest.exists() && young.exists());

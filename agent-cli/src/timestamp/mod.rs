@@ -51,10 +51,10 @@ pub(crate) struct Timestamper {
 impl Timestamper {
     /// What `--timestamp` and the options about it ask for; nothing without them.
     pub(crate) fn of(args: &Timestamps, global: &Global) -> Result<Option<Self>, Failure> {
-        if args.timestamp || !args.servers.timestamp_url.is_empty() {
+        if args.timestamp || !args.servers.url.is_empty() {
             return Self::new(&args.servers, global).map(Some);
         }
-        if args.servers.timestamp_policy.is_some() || args.servers.timestamp_ca.is_some() {
+        if args.servers.policy.is_some() || args.servers.ca.is_some() {
             let told =
                 "`--timestamp-policy` and `--timestamp-ca` are about timestamps, and none is asked for";
             return Err(Failure::new(Exit::Usage, told).hint("add `--timestamp`, or `--timestamp-url URL`"));
@@ -65,14 +65,14 @@ impl Timestamper {
     /// The servers that the command line names, or else those of the settings.
     pub(crate) fn new(args: &TimestampServers, global: &Global) -> Result<Self, Failure> {
         let folder = places::cache();
-        let mut servers = if args.timestamp_url.is_empty() {
+        let mut servers = if args.url.is_empty() {
             settings::read()?
         } else {
-            args.timestamp_url.iter().cloned().map(Server::new).collect()
+            args.url.iter().cloned().map(Server::new).collect()
         };
-        let trust = args.timestamp_ca.as_deref().map(trust).transpose()?;
+        let trust = args.ca.as_deref().map(trust).transpose()?;
         for server in &mut servers {
-            server.policy = args.timestamp_policy.or(server.policy);
+            server.policy = args.policy.or(server.policy);
             if let Some(trust) = &trust {
                 server.trust = trust.clone();
             }

@@ -99,12 +99,13 @@ pub(super) fn granted(answer: &[u8]) -> Result<Vec<u8>, Error> {
     let failures = read.status.fail_info.as_ref().map_or_else(Vec::new, |bits| {
         (0..=u8::MAX).zip(bits.bits()).filter(|(_, set)| *set).map(|(number, _)| number).collect()
     });
-    Err(Error::Refused(Refusal { status, failures, text: text(&read.status.status_string) }))
+    Err(Error::Refused(Refusal { status, failures, text: text(read.status.status_string.as_deref()) }))
 }
 
 /// Text that may be shown on a terminal.
-fn text(strings: &Option<Vec<Any>>) -> String {
-    let strings = strings.iter().flatten().map(|one| String::from_utf8_lossy(one.value()).into_owned());
+fn text(strings: Option<&[Any]>) -> String {
+    let strings =
+        strings.unwrap_or_default().iter().map(|one| String::from_utf8_lossy(one.value()).into_owned());
     let joined = strings.collect::<Vec<_>>().join("; ");
     joined.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect::<String>().trim().to_owned()
 }
