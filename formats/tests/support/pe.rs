@@ -193,7 +193,6 @@ pub fn sbverify(image: &Path, certificate: &Path) -> (bool, String) {
     try_run(Command::new("sbverify").arg("--cert").arg(certificate).arg(image))
 }
 
-/// What osslsigncode says. It takes one signature a file.
 /// Whether osslsigncode takes a dwLength that does not count the zeros behind a signature, as sbsign writes it. That of
 /// Debian 12, 2.5, refuses sbsign's own images.
 pub fn takes_sbsigns_lengths() -> bool {
@@ -201,6 +200,7 @@ pub fn takes_sbsigns_lengths() -> bool {
     !said.starts_with("osslsigncode 2.5,")
 }
 
+/// What osslsigncode says. It takes one signature a file.
 pub fn osslsigncode(image: &Path, certificate: &Path) -> (bool, String) {
     try_run(Command::new("osslsigncode").arg("verify").arg("-CAfile").arg(certificate).arg("-in").arg(image))
 }
