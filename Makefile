@@ -21,8 +21,8 @@ IMAGES := binutils dracut-core efitools libnss3-tools nsis-common osslsigncode p
 	shim-helpers-amd64-signed shim-unsigned systemd-boot-efi
 TEST_NEEDS := $(DEMO_NEEDS) $(CALLERS) $(MODULES) $(IMAGES) bsdutils cryptsetup-bin fsverity gnutls-bin gpgv groff-base mount opensc openssl p11-kit p11-kit-modules procps sqv strace time util-linux xxd
 # A kernel, and a machine to boot it in.
-KERNEL_NEEDS := $(BUILD_NEEDS) bc bison busybox-static cpio flex libelf-dev libssl-dev linux-source-6.1 make openssl qemu-system-x86 softhsm2 \
-	xz-utils
+KERNEL_NEEDS := $(BUILD_NEEDS) bc bison busybox-static cpio cryptsetup-bin e2fsprogs flex fsverity keyutils libelf-dev libssl-dev \
+	linux-source-6.1 make openssl qemu-system-x86 softhsm2 xxd xz-utils
 # Firmware with Secure Boot, and what makes programs for it.
 EFI_NEEDS := $(BUILD_NEEDS) binutils busybox-static cpio gnu-efi mtools openssl ovmf qemu-system-x86 shim-unsigned \
 	softhsm2 systemd-boot-efi

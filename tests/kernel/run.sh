@@ -1,7 +1,8 @@
 #!/bin/sh
 # The proof on a real kernel. Builds a small one that loads nothing but modules with a good signature by a certificate in
 # its keyring (MODULE_SIG_FORCE), with certificates of keys in a token; installs a module with `make modules_install`,
-# where chancery-sign-file stands in place of scripts/sign-file; boots it in qemu, and lets it load modules.
+# where chancery-sign-file stands in place of scripts/sign-file; boots it in qemu, and lets it load modules, and open images
+# by dm-verity and enable files by fs-verity, which `chancery sign cms` signed (verity.sh).
 #
 # The tree and what is built in it stay in target/kernel: a second run builds what the new certificates change.
 # usage: tests/kernel/run.sh    (make test-kernel)

@@ -29,7 +29,7 @@ pack_verity() {
         openssl x509 -in "$tree/certs/$key.pem" -outform DER -out "$verity/$key.der"
     done
     rm -f "$verity/disk"
-    mke2fs -q -t ext4 -O verity,^has_journal -b 4096 "$verity/disk" 8M
+    mke2fs -q -t ext4 -O verity,^has_journal -b 4096 "$verity/disk" 8M >/dev/null
     cp "$here/verity-init.sh" "$verity/init.sh"
     for tool in veritysetup fsverity keyctl; do
         carry "$(command -v "$tool")"
@@ -59,7 +59,7 @@ judge_verity() {
     verdict dm-verity-stranger "refused: Required key not available"
     verdict fs-verity-signed enabled
     verdict fs-verity-signed-ec enabled
-    verdict fs-verity-unsigned "refused: Required key not available"
+    verdict fs-verity-unsigned "refused: Operation not permitted"
     verdict fs-verity-another "refused: Key was rejected by service"
     verdict fs-verity-stranger "refused: Required key not available"
 }

@@ -45,12 +45,12 @@ async fn stamp(stamper: Arc<Timestamper>, path: PathBuf) -> Result<Done, Failure
         return Ok(Done::new(Deed::AlreadyStamped));
     }
     let token = stamper.token(&path, cms).await?;
-    let stamped = attach(cms, &token, Kind::Cms).map_err(|error| unstampable(&path, &error))?;
+    let complete = attach(cms, &token, Kind::Cms).map_err(|error| unstampable(&path, &error))?;
     // Held here and not on the thread that fills it, so that it goes at once if the run is interrupted.
     let replacement = Replacement::of(&path, &source.file)?;
     let output = replacement.writer()?;
     blocking(move || {
-        source.write(&stamped, &output)?;
+        source.write(&complete, &output)?;
         replacement.commit()
     })
     .await?;
