@@ -166,7 +166,8 @@ fn the_next_server_is_asked_where_one_fails_and_the_message_tells_of_each() {
     let before = fs::read(house.path("a.efi")).unwrap();
     // Nothing listens where a server has just ended.
     let gone = Tsa::start().url();
-    let urls = |urls: &[&str]| urls.iter().map(|url| format!("--timestamp-url {url} ")).collect::<String>();
+    let urls =
+        |urls: &[&str]| urls.iter().map(|url| format!("--timestamp-url {url} ")).collect::<Vec<_>>().concat();
     let proper = vec![0x30; 200 * 1024];
     let manners = [
         (Manner::Status(404, ""), 1, "HTTP status 404 not found"),
