@@ -81,10 +81,10 @@ test-container: nextest ## Run the container suite: systemd, journal, sandbox an
 	scripts/with-engine.sh $(NEXTEST) --features container --profile container
 
 .PHONY: test-kernel
-test-kernel: ## Build a kernel that refuses what is not signed, and boot it; at most 15 minutes
+test-kernel: ## Build a kernel that refuses what is not signed, and boot it; at most 25 minutes
 	scripts/apt.sh $(KERNEL_NEEDS)
 	cargo build $(CARGO_BUILD) --workspace --bins $(CONTAINER)
-	timeout --kill-after=30 15m tests/kernel/run.sh
+	timeout --kill-after=30 25m tests/kernel/run.sh
 
 .PHONY: test-efi
 test-efi: nextest ## Boot firmware with Secure Boot, and a kernel, with keys of our own; a minute, when all is built
