@@ -59,7 +59,7 @@ pub(crate) async fn run(global: &Global, args: VerifyCms, terminal: &Terminal) -
     let signers = trusted(global, &args.certificates, Profile::Code).await?;
     let tsas = args.timestamp_ca.as_deref().map(certificates_of).transpose()?;
     let tsas = tsas.map_or(Trust::Anyone, Trust::Among);
-    let certificates = Arc::new(Trusted { signers, tsas });
+    let trusted = Arc::new(Trusted { signers, tsas });
     let in_spool = |error: &io::Error| Failure::file("write in", &std::env::temp_dir(), error);
     let spool = match args.output {
         Some(Output::Stdout) => Some(tempfile::tempfile().map_err(|error| in_spool(&error))?),
@@ -67,13 +67,13 @@ pub(crate) async fn run(global: &Global, args: VerifyCms, terminal: &Terminal) -
     };
     let work = |path: PathBuf| {
         let signed = signed(&path, &args);
-        let certificates = Arc::clone(&certificates);
+        let trusted = Arc::clone(&trusted);
         let spool = spool.as_ref().map(File::try_clone);
         blocking(move || {
             let spool = spool.transpose().map_err(|error| in_spool(&error))?;
             match signed {
-                Signed::Detached(signature) => detached(&certificates, &path, &signature),
-                Signed::Attached(output) => attached(&certificates, &path, output.as_ref(), spool),
+                Signed::Detached(signature) => detached(&trusted, &path, &signature),
+                Signed::Attached(output) => attached(&trusted, &path, output.as_ref(), spool),
             }
             .map(|(verified, token)| told(&verified, token.as_ref()))
         })
